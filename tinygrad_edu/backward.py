@@ -1,0 +1,182 @@
+"""The chain rule: visit the recorded calls from the last to the first, and add up what reaches each Tensor.
+
+A call is always recorded after the calls that made its arguments. So taking calls in the order of falling
+serial numbers makes sure that a Tensor's gradient is complete, every path added, before it is passed on.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from .recording import LEAF, Node, Recorded, function_name, make, recording_as, tensors_in
+from .rules.shapes import astype, unbroadcast
+
+
+def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
+    """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
+    found = gradients(root, _seed(root, gradient, create_graph), create_graph)
+    for vertex, total in found:
+        if not create_graph:
+            total = make(_locked(total))
+        if vertex.grad is None:
+            vertex.grad = total
+        else:
+            with recording_as(create_graph):
+                vertex.grad = vertex.grad + total
+
+
+def gradients(
+    root: Recorded, start: Any, create_graph: bool = False, wanted: Sequence[Recorded] = ()
+) -> list[tuple[Recorded, Any]]:
+    """Return pairs of a Tensor and the gradient of `root` with respect to it.
+
+    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones, or else every leaf
+    below `root` and whatever asked for it with ``retain_grad``. Gradients are arrays, or Tensors under `create_graph`.
+    Nothing is written anywhere, so that an error on the way leaves every ``grad`` as it was.
+    """
+    if create_graph:
+        with recording_as(True):
+            return _visit(root, start, True, wanted)
+    return _visit(root, start, False, wanted)
+
+
+def _visit(root: Any, start: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple[Recorded, Any]]:
+    kept = {id(vertex) for vertex in wanted} if wanted else ()
+    # calls before the oldest wanted Tensor cannot lead to it
+    oldest = min(vertex.node.serial for vertex in wanted) if wanted else 0
+    totals = {id(root): start}
+    queue = [(-root.node.serial, root)]
+    leaves, found = [], []
+    while queue:
+        vertex = heappop(queue)[1]
+        node = vertex.node
+        if node is LEAF:
+            leaves.append(vertex)
+            continue
+        total = totals.pop(id(vertex))
+        if id(vertex) in kept:
+            found.append((vertex, total))
+            continue
+        if vertex.keeps_grad and not wanted:
+            found.append((vertex, total))
+        for source, part in _shares(node, vertex, total, create_graph):
+            key = id(source)
+            if key in totals:
+                totals[key] = _add(totals[key], part)
+            else:
+                totals[key] = part
+                if source.node is LEAF:
+                    leaves.append(source)
+                elif source.node.serial >= oldest:
+                    heappush(queue, (-source.node.serial, source))
+    found += [(leaf, totals[id(leaf)]) for leaf in leaves if not wanted or id(leaf) in kept]
+    return found
+
+
+def _shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list[tuple[Any, Any]]:
+    """Run a call's gradient rule: list its arguments that need a gradient, each with its share of `total`.
+
+    The rule runs on the arrays that the call was made with, or, so that it is recorded too, on the Tensors.
+    """
+    if create_graph:
+        _refuse_stale(node)
+        output: Any = vertex
+        inputs: Sequence[Any] = node.args
+    else:
+        output, inputs = vertex.data, node.arrays
+    if (
+        type(total) is tuple
+    ):  # of a function with several results: those that nothing depends on have gradient zero
+        total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
+    shares: list[tuple[Any, Any]] = []
+    for position, (arg, vjp) in enumerate(zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args))):  # noqa: B905
+        if vjp is None:
+            continue
+        if isinstance(arg, Recorded):
+            if arg.node is not None:
+                part = vjp(total, output, *inputs, **node.kwargs)
+                if (
+                    type(part) is not np.ndarray
+                    or part.shape != arg.data.shape
+                    or part.dtype is not arg.data.dtype
+                ):
+                    part = _fitted(part, arg.data, node, position)
+                shares.append((arg, part))
+        elif tensors_in(arg):
+            shares += _matched(arg, vjp(total, output, *inputs, **node.kwargs), node, position)
+    return shares
+
+
+def _refuse_stale(node: Node) -> None:
+    """A gradient of a gradient reads the arguments again: they must still be what the call was made with."""
+    for arg, array in zip(node.args, node.arrays, strict=True):
+        if isinstance(arg, Recorded) and arg.data is not array:
+            raise RuntimeError(
+                f"{arg.name or 'a leaf'} was assigned new values after {function_name(node.fn)} recorded it; "
+                "compute the loss again before backward(create_graph=True)"
+            )
+
+
+def _matched(arg: Any, parts: Any, node: Node, position: int) -> Iterator[tuple[Recorded, Any]]:
+    """Pair the Tensors of a (nested) list argument with the gradients that a rule returned for it."""
+    if isinstance(arg, Recorded):
+        if arg.node is not None:
+            yield arg, _fitted(parts, arg.data, node, position)
+    elif isinstance(arg, (list, tuple)):
+        for item, part in zip(arg, parts, strict=True):
+            yield from _matched(item, part, node, position)
+
+
+def _fitted(part: Any, like: Any, node: Node, position: int) -> Any:
+    """Give a rule's result the shape and dtype of the argument it is for, undoing broadcasting."""
+    if type(like) is tuple:
+        return part
+    if not hasattr(part, "shape"):
+        part = np.asarray(part)
+    if part.shape != like.shape:
+        if not node.rule.undo_broadcast:
+            raise ValueError(
+                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for argument {position}, "
+                f"whose shape is {like.shape}; a function that broadcasts elementwise says so with elementwise=True"
+            )
+        part = unbroadcast(part, like.shape)
+    return part if part.dtype == like.dtype else astype(part, like.dtype)
+
+
+def _add(a: Any, b: Any) -> Any:
+    """Add two contributions; those to a function with several results are added result by result."""
+    if type(a) is tuple:
+        return tuple(q if p is None else p if q is None else p + q for p, q in zip(a, b, strict=True))
+    return a + b
+
+
+def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
+    """Check the gradient that `backward` starts from, or make the 1 it starts from by default."""
+    if root.node is None:
+        raise RuntimeError(
+            "backward() found nothing to differentiate: this Tensor was not computed from any Tensor "
+            "with requires_grad=True (or was computed under no_grad, or detached)"
+        )
+    shape = root.data.shape
+    if gradient is None:
+        if shape != ():
+            raise ValueError(
+                f"backward() starts from a scalar loss, and this Tensor has shape {shape}; "
+                "sum or average it first, or pass gradient= of the same shape"
+            )
+        start = root.data.dtype.type(1) if isinstance(root.data, np.generic) else np.ones_like(root.data)
+        return make(start) if create_graph else start
+    if not isinstance(gradient, Recorded):
+        gradient = make(gradient if hasattr(gradient, "__array_function__") else np.asarray(gradient))
+    if gradient.data.shape != shape:
+        raise ValueError(f"gradient= needs the Tensor's own shape {shape}, and got {gradient.data.shape}")
+    start = gradient if create_graph else gradient.data
+    return start if start.dtype == root.data.dtype else astype(start, root.data.dtype)
+
+
+def _locked(array: Any) -> Any:
+    if isinstance(array, np.ndarray):
+        array.setflags(write=False)
+    return array

@@ -1,0 +1,377 @@
+"""Recording: every NumPy call on a Tensor passes through one door, `apply`, and leaves a `Node` behind.
+
+A `Node` is one recorded call: the function, its arguments as the user gave them, and the arrays it was run
+on. A Tensor holds the Node that made it; a Node never holds its own Tensor. So references point only
+from results to arguments, there is no cycle, and a graph is freed the moment its loss is.
+"""
+
+import contextlib
+import functools
+import inspect
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
+
+import numpy as np
+
+from .rules import CONSTANT, RULES, Function, Rule, rule
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NO_KWARGS: Any = {}  # shared, never written to
+_serials = itertools.count()
+_new = object.__new__
+
+
+class _Internal(dict[str, bool]):
+    """Which source files belong to this package, so that recorded calls can name the user's line and not ours."""
+
+    def __missing__(self, filename: str) -> bool:
+        self[filename] = internal = filename.startswith(os.path.dirname(__file__))
+        return internal
+
+
+_is_internal = _Internal().__getitem__
+
+
+class State(NamedTuple):
+    """What the current thread or task is doing: whether calls are recorded, and inside which layers."""
+
+    recording: bool = True
+    scope: tuple[str, ...] = ()
+    outer: "State | None" = None
+
+
+_state: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039 (a NamedTuple)
+
+
+class Node:
+    """One recorded call.
+
+    `args` and `kwargs` are the call as it was made (with Tensors), `arrays` the positional arguments it was run on;
+    `serial` counts calls, so that a call's serial is always above those of the calls that made its arguments;
+    `scope` names the layers around it; `place` says where in the user's code it was made.
+    """
+
+    __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "scope", "serial")
+
+    def __init__(
+        self,
+        fn: Function,
+        rule: Rule,
+        args: tuple[Any, ...] = (),
+        arrays: Sequence[Any] = (),
+        kwargs: Any = NO_KWARGS,
+        scope: tuple[str, ...] = (),
+    ):
+        self.fn = fn
+        self.rule = rule
+        self.args = args
+        self.arrays = arrays
+        self.kwargs = kwargs
+        self.scope = scope
+        self.serial = next(_serials)
+        frame: Any = sys._getframe(1)
+        while _is_internal(frame.f_code.co_filename) and frame.f_back is not None:
+            frame = frame.f_back
+        self.place = frame.f_code, frame.f_lasti
+
+    @property
+    def name(self) -> str:
+        """The function's name as NumPy spells it, such as ``matmul``."""
+        return function_name(self.fn).rpartition(".")[2]
+
+    def source(self) -> tuple[str, int]:
+        """Return the file and line of the user's code that made the call."""
+        code, instruction = self.place
+        lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
+        return code.co_filename, lines[0] if lines else code.co_firstlineno
+
+
+def function_name(fn: Function) -> str:
+    """Return how a user would write the function: ``np.matmul``, ``np.linalg.inv``, ``my_module.my_op``."""
+    name = getattr(fn, "__name__", type(fn).__name__)
+    module = getattr(fn, "__module__", None) or ("numpy" if isinstance(fn, np.ufunc) else "")
+    if module.split(".")[0] == "numpy":
+        return module.replace("numpy", "np", 1) + "." + name
+    return name if module.startswith(("tinygrad_edu", "_operator")) else f"{module}.{name}".strip(".")
+
+
+class Recorded:
+    """An array, the call that made it and its gradient. `tensor.Tensor` is this with NumPy's operators and methods."""
+
+    __slots__ = ("__weakref__", "data", "grad", "keeps_grad", "name", "node")
+
+    data: Any
+    grad: Any
+    keeps_grad: bool
+    name: str | None
+    node: Node | None
+
+
+_result_type: type[Recorded] = Recorded
+
+
+def results_are(cls: type[Recorded]) -> None:
+    """Tell the recorder which class to wrap results in (`Tensor` calls this once)."""
+    global _result_type
+    _result_type = cls
+
+
+def make(data: Any, node: Node | None = None) -> Any:
+    """Make a Tensor around an array, with no check and no copy."""
+    result = _new(_result_type)
+    result.data = data
+    result.node = node
+    result.grad = None
+    result.name = None
+    result.keeps_grad = False
+    return result
+
+
+class NoGradientRule(TypeError):
+    """Raised when a Tensor that needs a gradient meets a function without a gradient rule."""
+
+
+def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
+    """Call ``fn(*args, **kwargs)`` on the arrays inside its Tensors, and record the call if a gradient needs it.
+
+    Tensors are found among the arguments and inside lists and tuples of them. Array results come back as
+    Tensors (several of them where `fn` returns a list or tuple), anything else as it is.
+
+    Raises:
+        NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
+    """
+    needed = 0  # one more than the position of the last argument that needs a gradient
+    arrays = []
+    for position, arg in enumerate(args, 1):
+        if isinstance(arg, Recorded):
+            if arg.node is not None:
+                needed = position
+            arg = arg.data
+        elif (type(arg) is list or type(arg) is tuple) and (inner := tensors_in(arg)):
+            if any(t.node is not None for t in inner):
+                needed = position
+            arg = unwrap(arg)
+        arrays.append(arg)
+    if kwargs and (inner := tensors_in(list(kwargs.values()))):
+        if any(t.node is not None for t in inner):
+            return apply(fn, *_bind(fn, args, kwargs))
+        kwargs = {key: unwrap(value) for key, value in kwargs.items()}
+    if not needed:
+        return _wrap(fn(*arrays, **kwargs) if kwargs else fn(*arrays))
+    state = _state.get()
+    recipe = RULES.get(fn)
+    if not state.recording or recipe is CONSTANT:
+        return _wrap(fn(*arrays, **kwargs))
+    if recipe is None or (needed > len(recipe.vjps) and recipe.each is None):
+        raise NoGradientRule(_no_rule(fn, recipe, needed - 1))
+    value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+    if type(value) is np.ndarray:
+        value.setflags(write=False)
+    elif isinstance(value, (list, tuple)):
+        return _record_parts(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
+    elif not hasattr(value, "dtype"):
+        value = np.asarray(value)
+    if value.dtype.kind != "f":
+        return make(_real(value, fn))
+    return make(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
+
+
+def _record_parts(value: Any, node: Node) -> Any:
+    """Record a call that returned a list or tuple: one node for the whole, and a `pick` for each part."""
+    whole = make(tuple(value), node)
+    parts = (apply(pick, (whole, i)) for i in range(len(value)))
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+
+
+def _real(value: Any, fn: Function) -> Any:
+    """Let integers and booleans pass, through which no gradient flows, and refuse complex numbers."""
+    if value.dtype.kind == "c":
+        raise TypeError(
+            f"{function_name(fn)} gives complex numbers here, and gradients are for real numbers so far"
+        )
+    return value
+
+
+def _wrap(value: Any) -> Any:
+    """Wrap the array results of a call that is not recorded; leave anything else (shapes, dtypes) as it is."""
+    if type(value) is np.ndarray:
+        value.setflags(write=False)
+        return make(value)
+    if isinstance(value, (list, tuple)):
+        parts = [_wrap(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return make(value) if isinstance(value, np.generic) or hasattr(value, "__array_function__") else value
+
+
+def tensors_in(value: Any) -> list[Recorded]:
+    """List the Tensors in an argument: itself, or inside its lists and tuples."""
+    if isinstance(value, Recorded):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [t for item in value for t in tensors_in(item)]
+    return []
+
+
+def unwrap(value: Any) -> Any:
+    """Replace every Tensor in an argument by its array."""
+    if isinstance(value, Recorded):
+        return value.data
+    if isinstance(value, (list, tuple)):
+        return type(value)(unwrap(item) for item in value)
+    return value
+
+
+def _bind(fn: Function, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
+    """Rewrite a call whose keyword arguments need gradients (``np.sum(a=x)``) with positional ones."""
+    try:
+        bound = inspect.signature(fn).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        bound = None
+    if bound is None or any(t.node is not None for t in tensors_in(list(bound.kwargs.values()))):
+        wanted = next(
+            key for key, value in kwargs.items() if any(t.node is not None for t in tensors_in(value))
+        )
+        raise NoGradientRule(
+            f"{function_name(fn)} has no gradient rule for its keyword argument {wanted!r}; "
+            f"pass it by position, or pass {wanted}.detach() if no gradient should flow into it"
+        )
+    return bound.args, bound.kwargs
+
+
+def _no_rule(fn: Function, recipe: Rule | None, position: int) -> str:
+    """Say which line would teach the table about `fn`."""
+    name = function_name(fn)
+    if recipe is not None:
+        return f"{name} has no gradient rule for its argument number {position + 1}; give it tensor.detach() there"
+    return (
+        f"{name} has no gradient rule, and its argument number {position + 1} needs a gradient. Teach it one:  "
+        f"tg.rule({name}, lambda g, y, {', '.join('abcdefgh'[: position + 1])}: ...)  where g is the gradient of the "
+        "output y; or give it tensor.detach() if no gradient should flow"
+    )
+
+
+def pick(parts: Any, index: int) -> Any:
+    """Take one of the results of a function that returns several."""
+    return parts[index]
+
+
+def primitive(
+    *vjps: Function | None, elementwise: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, Any]]:
+    """Turn a function of arrays, written in NumPy, into one recorded call with a gradient rule of its own.
+
+    Each of `vjps` is a line ``vjp(g, y, *args)`` for the argument at its place, as in `rule`. In a picture
+    the function is one node; on plain arrays it stays the plain function it was.
+
+    >>> import tinygrad_edu as tg
+    >>> @tg.primitive(lambda g, y, x: g * 3 * x * x)
+    ... def cube(x):
+    ...     return x * x * x
+    >>> x = tg.Tensor(2.0, requires_grad=True)
+    >>> cube(x).backward()
+    >>> x.grad
+    Tensor(12.0)
+    >>> cube(2.0)
+    8.0
+    """
+
+    def decorate(fn: Callable[P, R]) -> Callable[P, Any]:
+        rule(fn, *vjps, elementwise=elementwise)
+
+        @functools.wraps(fn)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if tensors_in(args) or tensors_in(list(kwargs.values())):
+                return apply(fn, args, kwargs)
+            return fn(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@contextlib.contextmanager
+def _state_as(**changes: Any) -> Iterator[None]:
+    token = _state.set(_state.get()._replace(**changes))
+    try:
+        yield
+    finally:
+        _state.reset(token)
+
+
+def inside(layer: str) -> contextlib.AbstractContextManager[None]:
+    """Mark the calls made in a ``with`` block as belonging to a layer, so that pictures can draw it as a box."""
+    return _state_as(scope=(*_state.get().scope, layer))
+
+
+def recording_as(on: bool) -> contextlib.AbstractContextManager[None]:
+    """Switch recording on or off in a ``with`` block."""
+    return _state_as(recording=on)
+
+
+def is_recording() -> bool:
+    """Tell whether calls on Tensors that need gradients are recorded here and now."""
+    return _state.get().recording
+
+
+class _NoGrad:
+    """What `no_grad` returns: a ``with`` block that may be entered many times, and a decorator."""
+
+    def __enter__(self) -> None:
+        state = _state.get()
+        _state.set(state._replace(recording=False, outer=state))
+
+    def __exit__(self, *error: object) -> None:
+        outer = _state.get().outer
+        assert outer is not None, "left a no_grad block that was not entered here"
+        _state.set(outer)
+
+    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
+        if (
+            inspect.iscoroutinefunction(fn)
+            or inspect.isgeneratorfunction(fn)
+            or inspect.isasyncgenfunction(fn)
+        ):
+            raise TypeError(
+                f"no_grad cannot decorate {fn.__name__}, whose body runs later, piece by piece; "
+                "write  with no_grad():  inside it instead"
+            )
+
+        @functools.wraps(fn)
+        def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return fn(*args, **kwargs)
+
+        return quiet
+
+
+@overload
+def no_grad() -> _NoGrad: ...
+@overload
+def no_grad(fn: Callable[P, R]) -> Callable[P, R]: ...
+def no_grad(fn: Callable[P, R] | None = None) -> _NoGrad | Callable[P, R]:
+    """Stop recording: in a ``with`` block, or in a decorated function. Ends with the block, also on an error.
+
+    It holds for the current thread and asyncio task only.
+
+    >>> import tinygrad_edu as tg
+    >>> w = tg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with tg.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    >>> @tg.no_grad
+    ... def predict(x):
+    ...     return x * w
+    >>> predict(3.0)
+    Tensor([3., 6.])
+    """
+    return _NoGrad() if fn is None else _NoGrad()(fn)
+
+
+rule(pick, lambda g, y, parts, index: tuple(g if i == index else None for i in range(len(parts))))
+LEAF = Node(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf

@@ -1,0 +1,77 @@
+"""The table of gradient rules: which line of NumPy is the derivative of which function.
+
+A rule answers one question. The loss changes by ``g`` per unit of the output ``y``; by how much does
+it change per unit of an input? (The answer is a *vector-Jacobian product*, or VJP.) Each answer is one
+line of plain NumPy, given ``g``, ``y`` and then the arguments of the call itself::
+
+    rule(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+
+The lines fill this table from the modules beside this one, by theme. They know NumPy and nothing of
+`Tensor`, so that the same line runs on arrays, on Tensors (gradients of gradients) and under capture.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Function = Callable[..., Any]
+
+
+class Rule:
+    """How gradients pass backwards through one function: one VJP per differentiable argument."""
+
+    __slots__ = ("each", "elementwise", "undo_broadcast", "vjps")
+
+    def __init__(
+        self, vjps: tuple[Function | None, ...], each: Function | None, elementwise: bool, undo: bool
+    ):
+        self.vjps = vjps
+        self.each = each
+        self.elementwise = elementwise
+        self.undo_broadcast = undo
+
+    def vjps_of(self, args: tuple[Any, ...]) -> tuple[Function | None, ...]:
+        """Return the VJPs for the arguments of a call, one each."""
+        if self.each is None:
+            return self.vjps
+        return tuple(functools.partial(self.each, position) for position in range(len(args)))
+
+
+RULES: dict[Function, Rule] = {}
+CONSTANT = Rule((), None, elementwise=False, undo=False)
+
+
+def rule(
+    fn: Function, *vjps: Function | None, each: Function | None = None, elementwise: bool | None = None
+) -> None:
+    """Register the gradient of `fn`: one function ``vjp(g, y, *args, **kwargs)`` per argument.
+
+    ``g`` is the gradient of the loss with respect to the output ``y`` and has its shape; the rest is
+    the call as it was made. The VJP returns the gradient with respect to its argument, in that argument's
+    shape (a list of them where the argument is a list, as in ``np.concatenate``). Write it with operations
+    that have rules themselves, and every higher derivative follows. None says that no gradient flows.
+
+    `each` serves functions of any number of arguments (``np.einsum``): ``each(position, g, y, *args)``.
+    `elementwise` promises that every output element depends on the matching input elements only; NumPy's
+    ufuncs are known to be so. The engine then undoes broadcasting, and the rule need not mention it.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> def cube(x):
+    ...     return x * x * x
+    >>> tg.rule(cube, lambda g, y, x: g * 3 * x * x)
+    >>> tg.RULES[cube].elementwise
+    False
+    """
+    ufunc = isinstance(fn, np.ufunc)
+    if elementwise is None:
+        elementwise = ufunc and fn.signature is None  # type: ignore[attr-defined]
+    RULES[fn] = Rule(vjps, each, elementwise, undo=ufunc or elementwise)
+
+
+def constant(*fns: Function) -> None:
+    """Declare functions whose result no gradient flows through: comparisons, argmax, shape, ..."""
+    for fn in fns:
+        RULES[fn] = CONSTANT

@@ -1,0 +1,112 @@
+"""Gradient rules for functions that reduce or scan an axis: sum, mean, var, std, prod, max, min, cumsum.
+
+A reduction's gradient is spread back over the elements it came from, each weighted by its influence on the result.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import rule
+
+
+def spread(g: Any, a: Any, axis: Any, where: Any = True) -> Any:
+    """Undo a reduction's loss of axes: repeat `g` along the axes of `a` that were reduced, zero outside `where`."""
+    if axis is not None and g.ndim < a.ndim:
+        g = np.expand_dims(g, tuple(i % a.ndim for i in _axes(axis, a.ndim)))
+    return np.broadcast_to(g, a.shape) if where is True else np.broadcast_to(g, a.shape) * where
+
+
+def count(a: Any, y: Any, axis: Any, where: Any) -> Any:
+    """Count the elements that went into each result `y` of a reduction."""
+    if where is True:
+        return a.size / max(y.size, 1)
+    return np.reshape(np.sum(np.broadcast_to(where, a.shape), axis=axis), y.shape)
+
+
+def deviation(a: Any, axis: Any, where: Any) -> Any:
+    """Return how far each element lies from the mean."""
+    return a - (np.mean(a, axis=axis, keepdims=True, where=where))
+
+
+def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:
+    """Return each element's share of being the maximum or minimum `y`: ties share equally."""
+    won = (a == spread(y, a, axis)) & where
+    return won / np.maximum(np.sum(won, axis=axis, keepdims=True, dtype=a.dtype), 1)
+
+
+def others(a: Any, axis: Any) -> Any:
+    """Return, for each element, the product of all the others along `axis`, without dividing."""
+    first = _axes(axis, a.ndim)
+    order = first + tuple(i for i in range(a.ndim) if i not in first)
+    front = np.transpose(a, order)
+    lanes = np.reshape(front, (math.prod(front.shape[: len(first)]), math.prod(front.shape[len(first) :])))
+    return np.transpose(np.reshape(_others_in_column(lanes), front.shape), np.argsort(order))
+
+
+def _others_in_column(x: Any) -> Any:
+    """Pair the rows up, find the product of the other pairs, and multiply by the other of the pair."""
+    n, m = x.shape
+    if n < 2:
+        return np.ones_like(x)
+    padded = np.concatenate([x, np.ones_like(x[:1])]) if n % 2 else x
+    even, odd = padded[0::2], padded[1::2]
+    rest = _others_in_column(even * odd)
+    return np.reshape(np.stack([rest * odd, rest * even], axis=1), (n + n % 2, m))[:n]
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Spell out which axes a reduction reduces."""
+    return (
+        tuple(range(ndim)) if axis is None else tuple(i % ndim for i in (axis if np.ndim(axis) else (axis,)))
+    )
+
+
+# All take the call as NumPy spells it. Only what changes the gradient is used: `initial` just shifts a sum,
+# and where it is the maximum, no element is.
+rule(
+    np.sum,
+    lambda g, y, a, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True: spread(
+        g, a, axis, where
+    ),
+)
+rule(
+    np.mean,
+    lambda g, y, a, axis=None, dtype=None, out=None, keepdims=False, *, where=True: spread(
+        g / count(a, y, axis, where), a, axis, where
+    ),
+)
+rule(
+    np.var,
+    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=0: (
+        spread(2 * g / (count(a, y, axis, where) - ddof - correction), a, axis, where)
+        * deviation(a, axis, where)
+    ),
+)
+rule(
+    np.std,
+    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=0: (
+        spread(g / (y + (y == 0)) / (count(a, y, axis, where) - ddof - correction), a, axis, where)
+        * deviation(a, axis, where)
+    ),
+)
+rule(
+    np.prod,
+    lambda g, y, a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True: (
+        spread(g * initial, a, axis, where) * others(a if where is True else np.where(where, a, 1), axis)
+    ),
+)
+for extreme in (np.max, np.min):
+    rule(
+        extreme,
+        lambda g, y, a, axis=None, out=None, keepdims=False, initial=None, where=True: (
+            spread(g, a, axis) * winners(a, y, axis, where)
+        ),
+    )
+rule(
+    np.cumsum,
+    lambda g, y, a, axis=None, dtype=None, out=None: np.reshape(
+        np.flip(np.cumsum(np.flip(g, axis or 0), axis or 0), axis or 0), a.shape
+    ),
+)

@@ -1,0 +1,127 @@
+"""Gradient rules for functions that move elements without computing: reshape, join, split, tile, pad.
+
+Each output element goes back to where it came from. Where no shorter line exists, `rearranges` learns the way from the
+function itself: run on the numbers 1, 2, 3, ..., it shows which element went where.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..recording import primitive
+from . import Function, rule
+from .indexing import put
+
+
+@primitive(lambda g, y, a, dtype: astype(g, a.dtype))  # type: ignore[has-type]
+def astype(a: Any, dtype: Any) -> Any:
+    """Convert an array to another type."""
+    return a.astype(dtype)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
+    added = g.ndim - len(shape)
+    if added < 0:
+        return np.broadcast_to(g, shape)
+    axes = tuple(range(added))
+    if g.shape[added:] == shape:
+        return g.sum(axes)
+    axes += tuple(added + i for i, n in enumerate(shape) if n == 1 != g.shape[added + i])
+    return np.reshape(g.sum(axes), shape)
+
+
+def rearranges(*fns: Function) -> None:
+    """Register functions whose output holds elements of their first argument, and zeros, in some other arrangement."""
+    for fn in fns:
+        rule(fn, _rearranged(fn))
+
+
+def _rearranged(fn: Function) -> Function:
+    def vjp(g: Any, y: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
+        counter = itertools.count(1)
+        origin = fn(_each(lambda x: _numbers(np.shape(x), counter), a), *args, **kwargs)
+        total = put(np.ravel(g), np.ravel(origin), (next(counter),))  # place 0 collects the zeros' share
+        counter = itertools.count(1)
+        return _each(lambda x: total[_numbers(np.shape(x), counter)], a)
+
+    return vjp
+
+
+def _numbers(shape: tuple[int, ...], counter: Iterator[int]) -> Any:
+    """Return the next whole numbers, in the given shape."""
+    return np.fromiter(itertools.islice(counter, math.prod(shape)), int).reshape(shape)
+
+
+def _each(fn: Function, a: Any) -> Any:
+    """Apply `fn` to an array, or to every array of a nested list."""
+    return [_each(fn, item) for item in a] if isinstance(a, (list, tuple)) else fn(a)
+
+
+rearranges(np.tile, np.repeat, np.rot90, np.vstack, np.hstack, np.dstack, np.column_stack, np.block)
+rearranges(np.diag, np.diagonal, np.tril, np.triu)
+
+rule(np.reshape, lambda g, y, a, shape, order="C", copy=None: np.reshape(g, a.shape, order))
+rule(np.ravel, lambda g, y, a, order="C": np.reshape(g, a.shape, order))
+rule(np.squeeze, lambda g, y, a, axis=None: np.reshape(g, a.shape))
+rule(np.expand_dims, lambda g, y, a, axis: np.reshape(g, a.shape))
+for at_least in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    rule(at_least, lambda g, y, a: np.reshape(g, a.shape))
+rule(np.transpose, lambda g, y, a, axes=None: np.transpose(g, inverse(axes)))
+rule(np.matrix_transpose, lambda g, y, x: np.matrix_transpose(g))
+rule(np.swapaxes, lambda g, y, a, axis1, axis2: np.swapaxes(g, axis1, axis2))
+rule(np.moveaxis, lambda g, y, a, source, destination: np.moveaxis(g, destination, source))
+rule(np.flip, lambda g, y, m, axis=None: np.flip(g, axis))
+rule(np.flipud, lambda g, y, m: np.flipud(g))
+rule(np.fliplr, lambda g, y, m: np.fliplr(g))
+rule(np.roll, lambda g, y, a, shift, axis=None: np.roll(g, np.negative(shift), axis))
+rule(np.broadcast_to, lambda g, y, array, shape, subok=False: g, elementwise=True)
+rule(np.copy, lambda g, y, a, order="K", subok=False: g)
+rule(np.full_like, None, lambda g, y, a, fill_value, **how: g, elementwise=True)
+rule(np.concatenate, lambda g, y, arrays, axis=0, out=None, **how: cut(g, arrays, axis))
+rule(np.stack, lambda g, y, arrays, axis=0, out=None, **how: list(np.moveaxis(g, axis, 0)))
+rule(np.unstack, lambda g, y, x, *, axis=0: np.stack(g, axis))
+for split in (np.split, np.array_split):
+    rule(split, lambda g, y, ary, sections, axis=0: np.concatenate(g, axis))
+rule(np.vsplit, lambda g, y, ary, sections: np.concatenate(g, 0))
+rule(np.hsplit, lambda g, y, ary, sections: np.concatenate(g, min(ary.ndim - 1, 1)))
+rule(np.dsplit, lambda g, y, ary, sections: np.concatenate(g, 2))
+rule(np.pad, lambda g, y, array, pad_width, mode="constant", **how: unpad(g, array, pad_width, mode, how))
+
+
+def inverse(axes: Any) -> Any:
+    """Return the permutation that undoes `axes`."""
+    return None if axes is None else np.argsort(np.mod(axes, len(axes)))
+
+
+def cut(g: Any, arrays: Any, axis: int | None) -> list[Any]:
+    """Undo concatenate: cut `g` into pieces as long as the arrays were."""
+    lengths = [np.size(a) if axis is None else np.shape(a)[axis] for a in arrays]
+    pieces = np.split(g, np.cumsum(lengths)[:-1], 0 if axis is None else axis)
+    return [np.reshape(piece, np.shape(a)) for piece, a in zip(pieces, arrays, strict=True)]
+
+
+def unpad(g: Any, array: Any, pad_width: Any, mode: str, how: dict[str, Any]) -> Any:
+    """Undo pad: cut the border off, or add it to the elements it was copied from."""
+    if mode == "constant":
+        border = _widths(pad_width, array.ndim)
+        return g[tuple(slice(before, before + n) for (before, _), n in zip(border, array.shape, strict=True))]
+    if mode not in ("edge", "reflect", "symmetric", "wrap") or how.get("reflect_type", "even") != "even":
+        raise TypeError(
+            f"np.pad(mode={mode!r}, {how}) computes its border, and has no gradient rule; "
+            "constant, edge, reflect, symmetric and wrap have one"
+        )
+    return _rearranged(np.pad)(g, None, array, pad_width, mode, **how)
+
+
+def _widths(pad_width: Any, ndim: int) -> Any:
+    """Spell out np.pad's pad_width (number, pair, pairs or a dict of axes) as one pair an axis."""
+    if isinstance(pad_width, dict):
+        spelled = np.zeros((ndim, 2), int)
+        for axis, width in pad_width.items():
+            spelled[axis] = width
+        return spelled
+    return np.broadcast_to(pad_width, (ndim, 2))

@@ -1,0 +1,455 @@
+"""`Tensor`: an array that remembers the NumPy call that made it. No calculus here.
+
+A Tensor speaks NumPy's own protocols (`__array_ufunc__`, NEP 13; `__array_function__`, NEP 18), so
+``np.exp(x)`` and ``x @ w + b`` hand their calls to `apply`. The gradient rules are in `rules`, the
+chain rule in `backward`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .backward import backward
+from .recording import LEAF, Recorded, apply, function_name, make, pick, results_are
+from .rules.indexing import getitem
+from .rules.shapes import astype
+
+_call: Callable[..., "Tensor"] = apply
+
+# ufunc methods that are functions with rules of their own
+_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {
+    (np.add, "reduce"): np.sum,
+    (np.multiply, "reduce"): np.prod,
+    (np.maximum, "reduce"): np.max,
+    (np.minimum, "reduce"): np.min,
+    (np.add, "accumulate"): np.cumsum,
+}
+# powers that ndarray's ** computes by a shorter call; taking the same call keeps values equal to the last bit
+_POWERS: dict[float, Callable[..., Any]] = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
+
+
+def _own(data: Any, dtype: Any = None) -> Any:
+    """Return `data` as an array that nobody else can change: copied and locked, unless it is locked already."""
+    if isinstance(data, np.ndarray) and not data.flags.writeable and dtype is None:
+        return data
+    if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
+        return data if dtype is None else data.astype(dtype)
+    array = np.array(data, dtype=dtype)
+    array.setflags(write=False)
+    return array
+
+
+def _binary(
+    ufunc: np.ufunc,
+) -> tuple[Callable[["Tensor", Any], "Tensor"], Callable[["Tensor", Any], "Tensor"]]:
+    """Make an operator from a ufunc, and its reflection for when the Tensor stands on the right."""
+
+    def operator(self: "Tensor", other: Any) -> "Tensor":
+        return _call(ufunc, (self, other))
+
+    def reflected(self: "Tensor", other: Any) -> "Tensor":
+        return _call(ufunc, (other, self))
+
+    return operator, reflected
+
+
+def _unary(ufunc: np.ufunc) -> Callable[["Tensor"], "Tensor"]:
+    def operator(self: "Tensor") -> "Tensor":
+        return _call(ufunc, (self,))
+
+    return operator
+
+
+class Tensor(Recorded):
+    """An array that remembers the NumPy call that made it, so that gradients can be traced back through it.
+
+    Args:
+        data: anything `numpy.array` takes; copied, so that later changes to it do not reach the Tensor.
+            Arrays of other libraries that speak NumPy's protocols (Dask, CuPy) are kept as they are.
+        requires_grad: whether `backward` should leave a gradient in `grad`. Needs floating-point data.
+        name: what pictures and messages call it.
+        dtype: as in `numpy.array`.
+
+    Raises:
+        TypeError: `requires_grad` on data that is not real floating point.
+
+    >>> import numpy as np
+    >>> w = Tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> loss = np.sum(w * w)
+    >>> loss
+    Tensor(5.0, from=np.sum)
+    >>> loss.backward()
+    >>> w.grad
+    Tensor([2., 4.])
+    """
+
+    __slots__ = ()
+
+    grad: "Tensor | None"
+
+    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None):
+        self.data = _own(data, dtype)
+        self.node = None
+        self.grad = None
+        self.name = name
+        self.keeps_grad = False
+        self.requires_grad = requires_grad
+
+    # What it is
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "requires_grad of a computed Tensor follows from its inputs; use detach() to cut it off"
+            )
+        if wanted and self.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad needs floating-point data, and this is {self.dtype}; "
+                "write floats (1.0 instead of 1), or give dtype=float"
+            )
+        self.node = LEAF if wanted else None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded call made this Tensor."""
+        return self.node is None or self.node is LEAF
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self.data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(self.data.size)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the elements take, in bytes."""
+        return int(self.data.nbytes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements; it follows NumPy's promotion rules."""
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
+
+    @property
+    def T(self) -> "Tensor":
+        """The Tensor with its axes reversed."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> "Tensor":
+        """The Tensor with its last two axes swapped."""
+        return self.swapaxes(-1, -2)
+
+    def __repr__(self) -> str:
+        array = np.asarray(self.data)
+        body = (
+            np.array2string(array, separator=", ", prefix="Tensor(", threshold=200)
+            if self.ndim
+            else str(array)
+        )
+        details = [body]
+        if self.dtype != np.float64:
+            details.append(f"dtype={self.dtype}")
+        if self.name is not None:
+            details.append(f"name={self.name!r}")
+        if self.node is LEAF:
+            details.append("requires_grad=True")
+        elif self.node is not None:
+            details.append(f"from={function_name(self.node.fn)}")
+        return f"Tensor({', '.join(details)})"
+
+    # Gradients
+
+    def backward(self, gradient: Any = None, create_graph: bool = False) -> None:
+        """Add to the `grad` of every leaf this Tensor was computed from: its gradient, by the chain rule.
+
+        Args:
+            gradient: the gradient of the loss with respect to this Tensor, in its shape. May be left out for
+                a scalar, where it is 1.
+            create_graph: record the backward pass too, so that gradients can be differentiated again.
+
+        Raises:
+            RuntimeError: nothing it was computed from requires a gradient.
+            ValueError: it is not a scalar and `gradient` is missing, or `gradient` has another shape.
+
+        Gradients add up over calls, as in PyTorch; `zero_grad` (or an optimizer's ``apply``) clears them.
+
+        >>> x = Tensor(3.0, requires_grad=True)
+        >>> (x ** 2).backward(create_graph=True)
+        >>> slope, x.grad = x.grad, None
+        >>> slope.backward()
+        >>> x.grad
+        Tensor(2.0)
+        """
+        backward(self, gradient, create_graph)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def retain_grad(self) -> "Tensor":
+        """Ask `backward` to leave the gradient of this computed Tensor in `grad` too."""
+        if self.node is None:
+            raise RuntimeError("retain_grad needs a Tensor that requires a gradient; this one does not")
+        self.keeps_grad = True
+        return self
+
+    def detach(self) -> "Tensor":
+        """Return a Tensor of the same values through which no gradient flows; it shares memory."""
+        detached: Tensor = make(self.data)
+        return detached
+
+    def assign(self, value: Any) -> "Tensor":
+        """Give a leaf (a parameter) new values, in its own shape and dtype.
+
+        Graphs recorded before keep the old values, so their gradients stay right.
+
+        >>> w = Tensor([1.0, 2.0], requires_grad=True)
+        >>> w.assign(w.data - 0.5)
+        Tensor([0.5, 1.5], requires_grad=True)
+        """
+        if not self.is_leaf:
+            raise RuntimeError("only a leaf can be assigned to; this Tensor is the result of a recorded call")
+        new = _own(value.data if isinstance(value, Tensor) else value)
+        if new.shape != self.shape:
+            raise ValueError(f"assign needs values of shape {self.shape}, and got {new.shape}")
+        self.data = new if new.dtype == self.dtype else _own(new, self.dtype)
+        return self
+
+    # Values
+
+    def numpy(self) -> Any:
+        """Return the values as a plain array: read-only, shared, with no gradient attached."""
+        return np.asarray(self.data) if isinstance(self.data, np.generic) else self.data
+
+    def copy(self) -> "Tensor":
+        """Return a copy; gradients flow through it."""
+        return +self
+
+    def item(self, *index: Any) -> Any:
+        """Return one element as a Python number."""
+        return self.data.item(*index)
+
+    def tolist(self) -> Any:
+        """Return the values as nested Python lists."""
+        return self.data.tolist()
+
+    def astype(self, dtype: Any) -> "Tensor":
+        """Return the values converted to another type; gradients are converted back."""
+        return _call(astype, (self, dtype))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.node is not None:
+            raise TypeError(
+                "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
+                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow"
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise TypeError(
+                "a computed Tensor cannot be pickled or deep-copied with its graph; use detach() first"
+            )
+        return Tensor, (self.data, self.requires_grad, self.name)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __index__(self) -> int:
+        index: int = self.data.__index__()
+        return index
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if self.ndim == 0 else format(repr(self), spec)
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None:
+            raise TypeError(
+                f"out= (or an in-place operator on a plain array) cannot hold a recorded result; "
+                f"write  result = np.{ufunc.__name__}(...)  instead"
+            )
+        if method == "__call__":
+            return apply(ufunc, inputs, kwargs)
+        if method == "outer":
+            a, b = (np.asarray(v) if not isinstance(v, Tensor) else v for v in inputs)
+            return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
+        fn = _METHODS.get((ufunc, method))
+        if fn is None:
+            return apply(getattr(ufunc, method), inputs, kwargs)
+        kwargs.setdefault("axis", 0)
+        return apply(fn, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return apply(func, args, kwargs)
+
+    # Shapes and reductions
+
+    def reshape(self, *shape: Any, order: str = "C") -> "Tensor":
+        """Return the elements in another shape, as `numpy.reshape`."""
+        new = shape[0] if len(shape) == 1 else shape
+        return _call(np.reshape, (self, new), {} if order == "C" else {"order": order})
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        """Return the Tensor with its axes permuted, as `numpy.transpose`."""
+        order = axes[0] if len(axes) == 1 else axes or None
+        return _call(np.transpose, (self, order))
+
+    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+        """Return the Tensor with two axes swapped."""
+        return _call(np.swapaxes, (self, axis1, axis2))
+
+    def ravel(self, order: str = "C") -> "Tensor":
+        """Return the elements in one axis, as `numpy.ravel`."""
+        return _call(np.ravel, (self, order))
+
+    flatten = ravel
+
+    def squeeze(self, axis: Any = None) -> "Tensor":
+        """Return the Tensor without its axes of length one."""
+        return _call(np.squeeze, (self, axis))
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> "Tensor":
+        """Repeat elements, as `numpy.repeat`."""
+        return _call(np.repeat, (self, repeats, axis))
+
+    def sum(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Sum over the given axes, as `numpy.sum`."""
+        return _call(np.sum, (self, axis), kwargs)
+
+    def mean(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Average over the given axes, as `numpy.mean`."""
+        return _call(np.mean, (self, axis), kwargs)
+
+    def var(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Variance over the given axes, as `numpy.var`."""
+        return _call(np.var, (self, axis), kwargs)
+
+    def std(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Standard deviation over the given axes, as `numpy.std`."""
+        return _call(np.std, (self, axis), kwargs)
+
+    def prod(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Product over the given axes, as `numpy.prod`."""
+        return _call(np.prod, (self, axis), kwargs)
+
+    def max(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Maximum over the given axes; ties share the gradient equally."""
+        return _call(np.max, (self, axis), kwargs)
+
+    def min(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Minimum over the given axes; ties share the gradient equally."""
+        return _call(np.min, (self, axis), kwargs)
+
+    def argmax(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Index of the maximum, as `numpy.argmax`; no gradient."""
+        return _call(np.argmax, (self, axis), kwargs)
+
+    def argmin(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Index of the minimum, as `numpy.argmin`; no gradient."""
+        return _call(np.argmin, (self, axis), kwargs)
+
+    def cumsum(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Running sum, as `numpy.cumsum`."""
+        return _call(np.cumsum, (self, axis), kwargs)
+
+    def clip(self, min: Any = None, max: Any = None) -> "Tensor":
+        """Limit the values to an interval, as `numpy.clip`."""
+        return _call(np.clip, (self, min, max))
+
+    def round(self, decimals: int = 0) -> "Tensor":
+        """Round to the given number of decimals; the gradient is zero."""
+        return _call(np.round, (self, decimals))
+
+    def any(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Tell whether any element is true."""
+        return _call(np.any, (self, axis), kwargs)
+
+    def all(self, axis: Any = None, **kwargs: Any) -> "Tensor":
+        """Tell whether all elements are true."""
+        return _call(np.all, (self, axis), kwargs)
+
+    def dot(self, other: Any) -> "Tensor":
+        """Dot product, as `numpy.dot`."""
+        return _call(np.dot, (self, other))
+
+    # Elements
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self.data == (value.data if isinstance(value, Tensor) else value)))
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        if isinstance(self.data, tuple):  # the results of a function that returns several
+            return _call(pick, (self, index))
+        return _call(getitem, (self, index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "a Tensor does not change, since recorded calls may still need its values; "
+            "build a new one, for instance  np.where(mask, value, x),  or give a leaf new values with assign(...)"
+        )
+
+    # Operators
+
+    __hash__ = object.__hash__
+
+    __add__, __radd__ = _binary(np.add)
+    __sub__, __rsub__ = _binary(np.subtract)
+    __mul__, __rmul__ = _binary(np.multiply)
+    __truediv__, __rtruediv__ = _binary(np.divide)
+    __matmul__, __rmatmul__ = _binary(np.matmul)
+    __floordiv__, __rfloordiv__ = _binary(np.floor_divide)
+    __mod__, __rmod__ = _binary(np.remainder)
+    __divmod__, __rdivmod__ = _binary(np.divmod)
+    __and__, __rand__ = _binary(np.bitwise_and)
+    __or__, __ror__ = _binary(np.bitwise_or)
+    __xor__, __rxor__ = _binary(np.bitwise_xor)
+    __lshift__, __rlshift__ = _binary(np.left_shift)
+    __rshift__, __rrshift__ = _binary(np.right_shift)
+    __lt__, __gt__ = _binary(np.less)[0], _binary(np.greater)[0]
+    __le__, __ge__ = _binary(np.less_equal)[0], _binary(np.greater_equal)[0]
+    __eq__, __ne__ = _binary(np.equal)[0], _binary(np.not_equal)[0]  # type: ignore[assignment]
+    __neg__, __pos__ = _unary(np.negative), _unary(np.positive)
+    __abs__, __invert__ = _unary(np.absolute), _unary(np.invert)
+
+    def __pow__(self, exponent: Any) -> "Tensor":
+        short = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
+        return _call(short, (self,)) if short else _call(np.power, (self, exponent))
+
+    def __rpow__(self, base: Any) -> "Tensor":
+        return _call(np.power, (base, self))
+
+
+results_are(Tensor)
