@@ -1,4 +1,4 @@
-"""Reverse-mode automatic differentiation that fits in your head: a Tensor remembers the NumPy calls made on it."""
+"""Automatic differentiation that fits in your head: a Tensor remembers the NumPy calls made on it."""
 
 from .recording import NoGradientRule, no_grad, primitive
 from .rules import RULES, constant, elementwise, indexing, products, reductions, rule, shapes

@@ -32,9 +32,9 @@ def gradients(
 ) -> list[tuple[Recorded, Any]]:
     """Return pairs of a Tensor and the gradient of `root` with respect to it.
 
-    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones, or else every leaf
-    below `root` and whatever asked for it with ``retain_grad``. Gradients are arrays, or Tensors under `create_graph`.
-    Nothing is written anywhere, so that an error on the way leaves every ``grad`` as it was.
+    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones, or else every
+    leaf below `root` and whatever asked for it with ``retain_grad``. Gradients are arrays, or Tensors under
+    `create_graph`. Nothing is written anywhere, so that an error on the way leaves every ``grad`` as it was.
     """
     if create_graph:
         with recording_as(True):
@@ -91,7 +91,8 @@ def _shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> lis
     ):  # of a function with several results: those that nothing depends on have gradient zero
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
     shares: list[tuple[Any, Any]] = []
-    for position, (arg, vjp) in enumerate(zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args))):  # noqa: B905
+    vjps = node.rule.vjps or node.rule.vjps_of(node.args)
+    for position, (arg, vjp) in enumerate(zip(node.args, vjps, strict=False)):
         if vjp is None:
             continue
         if isinstance(arg, Recorded):
@@ -138,8 +139,9 @@ def _fitted(part: Any, like: Any, node: Node, position: int) -> Any:
     if part.shape != like.shape:
         if not node.rule.undo_broadcast:
             raise ValueError(
-                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for argument {position}, "
-                f"whose shape is {like.shape}; a function that broadcasts elementwise says so with elementwise=True"
+                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for its argument "
+                f"number {position + 1} of shape {like.shape}; if the function broadcasts its arguments "
+                "element by element, register it with elementwise=True"
             )
         part = unbroadcast(part, like.shape)
     return part if part.dtype == like.dtype else astype(part, like.dtype)

@@ -28,7 +28,7 @@ _new = object.__new__
 
 
 class _Internal(dict[str, bool]):
-    """Which source files belong to this package, so that recorded calls can name the user's line and not ours."""
+    """Which source files belong to this package: a recorded call names the user's line, not one of ours."""
 
     def __missing__(self, filename: str) -> bool:
         self[filename] = internal = filename.startswith(os.path.dirname(__file__))
@@ -52,9 +52,9 @@ _state: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  #
 class Node:
     """One recorded call.
 
-    `args` and `kwargs` are the call as it was made (with Tensors), `arrays` the positional arguments it was run on;
-    `serial` counts calls, so that a call's serial is always above those of the calls that made its arguments;
-    `scope` names the layers around it; `place` says where in the user's code it was made.
+    `args` and `kwargs` are the call as it was made (with Tensors), `arrays` the positional arguments it was
+    run on; `serial` counts calls, so that a call's serial is always above those of the calls that made its
+    arguments; `scope` names the layers around it; `place` says where in the user's code it was made.
     """
 
     __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "scope", "serial")
@@ -102,7 +102,7 @@ def function_name(fn: Function) -> str:
 
 
 class Recorded:
-    """An array, the call that made it and its gradient. `tensor.Tensor` is this with NumPy's operators and methods."""
+    """An array, the call that made it and its gradient: a `Tensor` without NumPy's operators and methods."""
 
     __slots__ = ("__weakref__", "data", "grad", "keeps_grad", "name", "node")
 
@@ -138,7 +138,7 @@ class NoGradientRule(TypeError):
 
 
 def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
-    """Call ``fn(*args, **kwargs)`` on the arrays inside its Tensors, and record the call if a gradient needs it.
+    """Call ``fn(*args, **kwargs)`` on the arrays inside its Tensors; record the call if a gradient needs it.
 
     Tensors are found among the arguments and inside lists and tuples of them. Array results come back as
     Tensors (several of them where `fn` returns a list or tuple), anything else as it is.
@@ -199,7 +199,7 @@ def _real(value: Any, fn: Function) -> Any:
 
 
 def _wrap(value: Any) -> Any:
-    """Wrap the array results of a call that is not recorded; leave anything else (shapes, dtypes) as it is."""
+    """Wrap the array results of a call that is not recorded; leave anything else (shapes, ...) as it is."""
     if type(value) is np.ndarray:
         value.setflags(write=False)
         return make(value)
@@ -247,12 +247,13 @@ def _bind(fn: Function, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, 
 def _no_rule(fn: Function, recipe: Rule | None, position: int) -> str:
     """Say which line would teach the table about `fn`."""
     name = function_name(fn)
+    number = f"argument number {position + 1}"
     if recipe is not None:
-        return f"{name} has no gradient rule for its argument number {position + 1}; give it tensor.detach() there"
+        return f"{name} has no gradient rule for its {number}; give it tensor.detach() there"
     return (
-        f"{name} has no gradient rule, and its argument number {position + 1} needs a gradient. Teach it one:  "
-        f"tg.rule({name}, lambda g, y, {', '.join('abcdefgh'[: position + 1])}: ...)  where g is the gradient of the "
-        "output y; or give it tensor.detach() if no gradient should flow"
+        f"{name} has no gradient rule, and its {number} needs a gradient. Teach it one:  "
+        f"tg.rule({name}, lambda g, y, {', '.join('abcdefgh'[: position + 1])}: ...)  "
+        "where g is the gradient of the output y; or give it tensor.detach() if no gradient should flow"
     )
 
 
@@ -305,7 +306,7 @@ def _state_as(**changes: Any) -> Iterator[None]:
 
 
 def inside(layer: str) -> contextlib.AbstractContextManager[None]:
-    """Mark the calls made in a ``with`` block as belonging to a layer, so that pictures can draw it as a box."""
+    """Mark the calls made in a ``with`` block as belonging to a layer, which pictures draw as a box."""
     return _state_as(scope=(*_state.get().scope, layer))
 
 

@@ -1,7 +1,7 @@
 """Gradient rules for functions that work element by element: the calculus sheet.
 
-Conventions where a derivative does not exist: |x|'(0) = 0, relu'(0) = 0, and a tie in maximum or minimum shares
-its gradient equally. Steps such as floor and sign have gradient zero.
+Conventions where a derivative does not exist: |x|'(0) = 0, relu'(0) = 0, and a tie in maximum or minimum
+shares its gradient equally. Steps such as floor and sign have gradient zero.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Gradient rules for products of vectors, matrices and tensors: matmul, dot, outer, tensordot, einsum.
 
-A product is linear in each factor: a factor's gradient is the product of the output's gradient with the other factors,
-summed over whatever that factor does not have.
+A product is linear in each factor: a factor's gradient is the product of the output's gradient with the
+other factors, summed over whatever that factor does not have.
 """
 
 import string
@@ -50,7 +50,7 @@ def like(a: Any, g: Any, axis: int) -> Any:
     return np.squeeze(g, axis) if a.ndim == 1 else g
 
 
-# dot, inner, outer, vdot and tensordot: contract g with the other factor over the axes that the other factor kept.
+# dot, inner, outer, vdot, tensordot: contract g with the other factor over the axes that the other kept.
 rule(
     np.tensordot,
     lambda g, y, a, b, axes=2: left_factor(g, a, b, *paired(axes, a, b)),
