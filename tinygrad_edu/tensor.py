@@ -30,7 +30,7 @@ _POWERS: dict[float, Callable[..., Any]] = {2: np.square, 0.5: np.sqrt, -1: np.r
 
 
 def _own(data: Any, dtype: Any = None) -> Any:
-    """Return `data` as an array that nobody else can change: copied and locked, unless it is locked already."""
+    """Return `data` as an array that nobody else can change: copied and locked, unless locked already."""
     if isinstance(data, np.ndarray) and not data.flags.writeable and dtype is None:
         return data
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
@@ -418,7 +418,7 @@ class Tensor(Recorded):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
             "a Tensor does not change, since recorded calls may still need its values; "
-            "build a new one, for instance  np.where(mask, value, x),  or give a leaf new values with assign(...)"
+            "build a new one, for instance  np.where(mask, value, x),  or give a leaf new values by assign(...)"
         )
 
     # Operators

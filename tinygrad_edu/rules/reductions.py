@@ -1,6 +1,6 @@
 """Gradient rules for functions that reduce or scan an axis: sum, mean, var, std, prod, max, min, cumsum.
 
-A reduction's gradient is spread back over the elements it came from, each weighted by its influence on the result.
+A reduction's gradient is spread back over the elements it came from, each weighted by its influence.
 """
 
 import math
@@ -11,8 +11,8 @@ import numpy as np
 from . import rule
 
 
-def spread(g: Any, a: Any, axis: Any, where: Any = True) -> Any:
-    """Undo a reduction's loss of axes: repeat `g` along the axes of `a` that were reduced, zero outside `where`."""
+def spread(g: Any, a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
+    """Undo a reduction's loss of axes: repeat `g` along the reduced axes of `a`, zero outside `where`."""
     if axis is not None and g.ndim < a.ndim:
         g = np.expand_dims(g, tuple(i % a.ndim for i in _axes(axis, a.ndim)))
     return np.broadcast_to(g, a.shape) if where is True else np.broadcast_to(g, a.shape) * where
@@ -25,9 +25,14 @@ def count(a: Any, y: Any, axis: Any, where: Any) -> Any:
     return np.reshape(np.sum(np.broadcast_to(where, a.shape), axis=axis), y.shape)
 
 
-def deviation(a: Any, axis: Any, where: Any) -> Any:
+def freedom(a: Any, y: Any, axis: Any, ddof: Any, where: Any = True, correction: Any = 0, **_: Any) -> Any:
+    """Count the degrees of freedom that a variance divides by."""
+    return count(a, y, axis, where) - ddof - correction
+
+
+def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Return how far each element lies from the mean."""
-    return a - (np.mean(a, axis=axis, keepdims=True, where=where))
+    return a - np.mean(a, axis=axis, keepdims=True, where=where)
 
 
 def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:
@@ -79,16 +84,15 @@ rule(
 )
 rule(
     np.var,
-    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=0: (
-        spread(2 * g / (count(a, y, axis, where) - ddof - correction), a, axis, where)
-        * deviation(a, axis, where)
+    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: (
+        spread(2 * g / freedom(a, y, axis, ddof, **how), a, axis, **how) * deviation(a, axis, **how)
     ),
 )
 rule(
     np.std,
-    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=0: (
-        spread(g / (y + (y == 0)) / (count(a, y, axis, where) - ddof - correction), a, axis, where)
-        * deviation(a, axis, where)
+    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: (
+        spread(g / (y + (y == 0)) / freedom(a, y, axis, ddof, **how), a, axis, **how)
+        * deviation(a, axis, **how)
     ),
 )
 rule(

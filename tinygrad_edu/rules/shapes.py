@@ -1,7 +1,7 @@
 """Gradient rules for functions that move elements without computing: reshape, join, split, tile, pad.
 
-Each output element goes back to where it came from. Where no shorter line exists, `rearranges` learns the way from the
-function itself: run on the numbers 1, 2, 3, ..., it shows which element went where.
+Each output element goes back to where it came from. Where no shorter line exists, `rearranges` learns the way
+from the function itself: run on the numbers 1, 2, 3, ..., it shows which element went where.
 """
 
 import itertools
@@ -35,7 +35,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def rearranges(*fns: Function) -> None:
-    """Register functions whose output holds elements of their first argument, and zeros, in some other arrangement."""
+    """Register functions whose output holds elements of their first argument, and zeros, rearranged."""
     for fn in fns:
         rule(fn, _rearranged(fn))
 
