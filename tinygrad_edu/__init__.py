@@ -3,8 +3,38 @@
 from .recording import NoGradientRule, no_grad, primitive
 from .rules import RULES, constant, elementwise, indexing, products, reductions, rule, shapes
 from .tensor import Tensor
+from .transforms import (
+    checkpoint,
+    elementwise_grad,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 
 __version__ = "0.1.0"
-__all__ = ["RULES", "NoGradientRule", "Tensor", "constant", "no_grad", "primitive", "rule"]
+__all__ = [
+    "RULES",
+    "NoGradientRule",
+    "Tensor",
+    "checkpoint",
+    "constant",
+    "elementwise_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "no_grad",
+    "primitive",
+    "rule",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]
 
 del elementwise, indexing, products, reductions, shapes  # imported to fill the table

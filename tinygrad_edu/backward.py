@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .recording import LEAF, Node, Recorded, function_name, make, recording_as, tensors_in
-from .rules.shapes import astype, unbroadcast
+from .rules.shapes import unbroadcast
 
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
@@ -32,50 +32,79 @@ def gradients(
 ) -> list[tuple[Recorded, Any]]:
     """Return pairs of a Tensor and the gradient of `root` with respect to it.
 
-    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones, or else every
-    leaf below `root` and whatever asked for it with ``retain_grad``. Gradients are arrays, or Tensors under
-    `create_graph`. Nothing is written anywhere, so that an error on the way leaves every ``grad`` as it was.
+    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones that it depends
+    on, or else every leaf below it and whatever asked with ``retain_grad``. Gradients are arrays, or Tensors
+    under `create_graph`. Nothing is written anywhere: an error on the way leaves every ``grad`` as it was.
     """
+    return pull([(root, start)], create_graph, wanted)
+
+
+def pull(
+    starts: Sequence[tuple[Recorded, Any]], create_graph: bool = False, wanted: Sequence[Recorded] = ()
+) -> list[tuple[Recorded, Any]]:
+    """Do what `gradients` does from several roots at once, each with its own start."""
     if create_graph:
         with recording_as(True):
-            return _visit(root, start, True, wanted)
-    return _visit(root, start, False, wanted)
+            return _visit(starts, True, wanted)
+    return _visit(starts, False, wanted)
 
 
-def _visit(root: Any, start: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple[Recorded, Any]]:
+def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple[Recorded, Any]]:
     kept = {id(vertex) for vertex in wanted} if wanted else ()
     # calls before the oldest wanted Tensor cannot lead to it
     oldest = min(vertex.node.serial for vertex in wanted) if wanted else 0
-    totals = {id(root): start}
-    queue = [(-root.node.serial, root)]
+    totals: dict[int, Any] = {}
+    queue: list[tuple[int, Any]] = []
     leaves, found = [], []
+
+    def arrive(vertex: Any, part: Any) -> None:
+        key = id(vertex)
+        if key in totals:
+            totals[key] = _add(totals[key], part)
+        elif vertex.node is LEAF:
+            totals[key] = part
+            leaves.append(vertex)
+        elif vertex.node.serial >= oldest:
+            totals[key] = part
+            heappush(queue, (-vertex.node.serial, vertex))
+
+    for root, start in starts:
+        arrive(root, start)
     while queue:
         vertex = heappop(queue)[1]
-        node = vertex.node
-        if node is LEAF:
-            leaves.append(vertex)
-            continue
         total = totals.pop(id(vertex))
+        if vertex.hooks:
+            total = _hooked(vertex, total, create_graph)
         if id(vertex) in kept:
             found.append((vertex, total))
             continue
         if vertex.keeps_grad and not wanted:
             found.append((vertex, total))
-        for source, part in _shares(node, vertex, total, create_graph):
-            key = id(source)
-            if key in totals:
-                totals[key] = _add(totals[key], part)
-            else:
-                totals[key] = part
-                if source.node is LEAF:
-                    leaves.append(source)
-                elif source.node.serial >= oldest:
-                    heappush(queue, (-source.node.serial, source))
-    found += [(leaf, totals[id(leaf)]) for leaf in leaves if not wanted or id(leaf) in kept]
+        for source, part in shares(vertex.node, vertex, total, create_graph):
+            arrive(source, part)
+    for leaf in leaves:
+        if not wanted or id(leaf) in kept:
+            total = totals[id(leaf)]
+            found.append((leaf, _hooked(leaf, total, create_graph) if leaf.hooks else total))
     return found
 
 
-def _shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list[tuple[Any, Any]]:
+def _hooked(vertex: Recorded, total: Any, create_graph: bool) -> Any:
+    """Show a complete gradient to the hooks of its Tensor; what a hook returns takes its place."""
+    for hook in vertex.hooks or ():
+        seen = total if create_graph else make(total)
+        changed = hook(seen)
+        if changed is not None:
+            if np.shape(changed) != vertex.data.shape:
+                raise ValueError(
+                    f"a gradient hook must return a gradient of shape {vertex.data.shape}, "
+                    f"and returned one of shape {np.shape(changed)}"
+                )
+            total = changed if create_graph else changed.data if isinstance(changed, Recorded) else changed
+    return total
+
+
+def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list[tuple[Any, Any]]:
     """Run a call's gradient rule: list its arguments that need a gradient, each with its share of `total`.
 
     The rule runs on the arrays that the call was made with, or, so that it is recorded too, on the Tensors.
@@ -144,7 +173,7 @@ def _fitted(part: Any, like: Any, node: Node, position: int) -> Any:
                 "element by element, register it with elementwise=True"
             )
         part = unbroadcast(part, like.shape)
-    return part if part.dtype == like.dtype else astype(part, like.dtype)
+    return part if part.dtype == like.dtype else part.astype(like.dtype)
 
 
 def _add(a: Any, b: Any) -> Any:
@@ -175,7 +204,7 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
     if gradient.data.shape != shape:
         raise ValueError(f"gradient= needs the Tensor's own shape {shape}, and got {gradient.data.shape}")
     start = gradient if create_graph else gradient.data
-    return start if start.dtype == root.data.dtype else astype(start, root.data.dtype)
+    return start if start.dtype == root.data.dtype else start.astype(root.data.dtype)
 
 
 def _locked(array: Any) -> Any:

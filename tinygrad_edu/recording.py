@@ -39,10 +39,11 @@ _is_internal = _Internal().__getitem__
 
 
 class State(NamedTuple):
-    """What the current thread or task is doing: whether calls are recorded, and inside which layers."""
+    """What this thread or task is doing: recording calls or not, inside which layers and transforms."""
 
     recording: bool = True
     scope: tuple[str, ...] = ()
+    transforms: int = 0
     outer: "State | None" = None
 
 
@@ -101,13 +102,19 @@ def function_name(fn: Function) -> str:
     return name if module.startswith(("tinygrad_edu", "_operator")) else f"{module}.{name}".strip(".")
 
 
+def next_serial() -> int:
+    """Return a serial above those of all calls recorded so far, and below those of all calls to come."""
+    return next(_serials)
+
+
 class Recorded:
     """An array, the call that made it and its gradient: a `Tensor` without NumPy's operators and methods."""
 
-    __slots__ = ("__weakref__", "data", "grad", "keeps_grad", "name", "node")
+    __slots__ = ("__weakref__", "data", "grad", "hooks", "keeps_grad", "name", "node")
 
     data: Any
     grad: Any
+    hooks: tuple[Callable[[Any], Any], ...]
     keeps_grad: bool
     name: str | None
     node: Node | None
@@ -130,6 +137,7 @@ def make(data: Any, node: Node | None = None) -> Any:
     result.grad = None
     result.name = None
     result.keeps_grad = False
+    result.hooks = ()
     return result
 
 
@@ -308,6 +316,16 @@ def _state_as(**changes: Any) -> Iterator[None]:
 def inside(layer: str) -> contextlib.AbstractContextManager[None]:
     """Mark the calls made in a ``with`` block as belonging to a layer, which pictures draw as a box."""
     return _state_as(scope=(*_state.get().scope, layer))
+
+
+def transforming() -> contextlib.AbstractContextManager[None]:
+    """Record the calls of a function under a transform (such as `grad`), and count transforms inside it."""
+    return _state_as(recording=True, transforms=_state.get().transforms + 1)
+
+
+def inside_transform() -> bool:
+    """Tell whether a transform is running here, to which results must stay connected."""
+    return _state.get().transforms > 0
 
 
 def recording_as(on: bool) -> contextlib.AbstractContextManager[None]:

@@ -94,6 +94,7 @@ class Tensor(Recorded):
         self.grad = None
         self.name = name
         self.keeps_grad = False
+        self.hooks = ()
         self.requires_grad = requires_grad
 
     # What it is
@@ -211,6 +212,30 @@ class Tensor(Recorded):
             raise RuntimeError("retain_grad needs a Tensor that requires a gradient; this one does not")
         self.keeps_grad = True
         return self
+
+    def register_hook(self, hook: Callable[["Tensor"], Any]) -> Callable[[], None]:
+        """Call `hook` with this Tensor's gradient on every backward pass; return a function that stops it.
+
+        The gradient is complete, every path added. What the hook returns, if anything, goes on in its place.
+
+        >>> x = Tensor(3.0, requires_grad=True)
+        >>> y = x * x
+        >>> remove = y.register_hook(lambda gradient: gradient * 10)
+        >>> y.backward()
+        >>> x.grad
+        Tensor(60.0)
+        """
+        if self.node is None:
+            raise RuntimeError("a hook needs a Tensor that requires a gradient; this one does not")
+
+        def remove() -> None:
+            self.hooks = tuple(kept for kept in self.hooks if kept is not own)
+
+        def own(gradient: "Tensor") -> Any:
+            return hook(gradient)
+
+        self.hooks += (own,)
+        return remove
 
     def detach(self) -> "Tensor":
         """Return a Tensor of the same values through which no gradient flows; it shares memory."""
@@ -418,7 +443,7 @@ class Tensor(Recorded):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
             "a Tensor does not change, since recorded calls may still need its values; "
-            "build a new one, for instance  np.where(mask, value, x),  or give a leaf new values by assign(...)"
+            "build a new one, such as  np.where(mask, value, x),  or give a leaf new values with assign(...)"
         )
 
     # Operators

@@ -11,7 +11,6 @@ from ..recording import primitive
 from . import rule
 
 
-@primitive(lambda g, y, a, index: put(g, index, a.shape))  # type: ignore[has-type]
 def getitem(a: Any, index: Any) -> Any:
     """Return ``a[index]``."""
     return a[index]
@@ -26,6 +25,9 @@ def put(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
     else:
         np.add.at(total, index, values)
     return total
+
+
+rule(getitem, lambda g, y, a, index: put(g, index, a.shape))
 
 
 def is_basic(index: Any) -> bool:

@@ -1,0 +1,88 @@
+"""The chain rule forwards: push tangents through recorded calls, by the rules that pull gradients back.
+
+A rule multiplies the output's gradient by the transposed Jacobian; a tangent wants the Jacobian itself. Where
+a call works element by element, the Jacobian is diagonal, and its own transpose. Anywhere else the rule is
+transposed by differentiating it: it is linear in the gradient it is given.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .backward import pull, shares
+from .recording import LEAF, Recorded, apply, make, pick, recording_as, tensors_in
+
+
+def push(
+    seeds: Sequence[tuple[Recorded, Any]], results: Sequence[Recorded], create_graph: bool = False
+) -> list[Any]:
+    """Return the tangent of each of `results` when each seed, a pair of a Tensor and its tangent, moves.
+
+    The seeds must be the results of recorded calls (not leaves). Tangents are arrays, or Tensors under
+    `create_graph`; None stands for zero, where a result does not depend on any seed.
+    """
+    known = {id(vertex): tangent for vertex, tangent in seeds}
+    oldest = min(vertex.node.serial for vertex, _ in seeds if vertex.node is not None)
+    with recording_as(True):
+        for vertex in _calls_between(results, known, oldest):
+            tangent = _tangent(vertex, known, create_graph)
+            if tangent is not None:
+                known[id(vertex)] = tangent
+    return [known.get(id(result)) for result in results]
+
+
+def _calls_between(results: Sequence[Recorded], known: dict[int, Any], oldest: int) -> list[Recorded]:
+    """List the Tensors on the way from the seeds to the results, in the order they were computed."""
+    found: dict[int, Recorded] = {}
+    waiting = list(results)
+    while waiting:
+        vertex = waiting.pop()
+        node = vertex.node
+        if node is None or node.serial < oldest or id(vertex) in found or id(vertex) in known:
+            continue
+        found[id(vertex)] = vertex
+        waiting += tensors_in(node.args)
+    return sorted(found.values(), key=lambda vertex: vertex.node.serial if vertex.node is not None else 0)
+
+
+def _tangent(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
+    """Return the tangent of one call's result from those of its arguments."""
+    node: Any = vertex.node
+    if not any(id(arg) in known for arg in tensors_in(node.args)):
+        return None
+    if node.fn is pick:
+        return known[id(node.args[0])][node.args[1]]
+    if node.rule.elementwise and type(vertex.data) is not tuple:
+        return _along_diagonal(vertex, known, create_graph)
+    return _transposed(vertex, known, create_graph)
+
+
+def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
+    """Run the rule of an elementwise call on tangents: it multiplies by the derivative, either way."""
+    node: Any = vertex.node
+    output, inputs = (vertex, node.args) if create_graph else (vertex.data, node.arrays)
+    total = None
+    for arg, vjp in zip(node.args, node.rule.vjps, strict=False):
+        if id(arg) in known and vjp is not None:
+            moved = np.broadcast_to(known[id(arg)], vertex.data.shape)
+            part = vjp(moved, output, *inputs, **node.kwargs)
+            total = part if total is None else total + part
+    return total
+
+
+def _transposed(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
+    """Transpose a call's rule: run it on a gradient that is itself a variable, and differentiate that."""
+    node: Any = vertex.node
+    several = type(vertex.data) is tuple
+    outputs = vertex.data if several else (vertex.data,)
+    variables = [apply(np.positive, (make(np.zeros_like(y), LEAF),)) for y in outputs]
+    asked = shares(node, vertex, tuple(variables) if several else variables[0], create_graph)
+    moving = [(part, known[id(arg)]) for arg, part in asked if id(arg) in known and _depends(part)]
+    found = {id(variable): total for variable, total in pull(moving, create_graph, variables)}
+    tangents = [found.get(id(v), np.zeros_like(y)) for v, y in zip(variables, outputs, strict=True)]
+    return tuple(tangents) if several else tangents[0]
+
+
+def _depends(part: Any) -> bool:
+    return isinstance(part, Recorded) and part.node is not None

@@ -1,0 +1,410 @@
+"""Functions of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp, checkpoint.
+
+They take functions of arrays and give functions of arrays, as in JAX, and are thin over the same recorded
+calls as `Tensor.backward`. Inside one another they pass Tensors, so that they compose to any order. An
+argument may be a list, tuple or dict of arrays; its gradient then has the same structure.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .backward import pull
+from .forward import push
+from .recording import (
+    Node,
+    apply,
+    inside_transform,
+    is_recording,
+    make,
+    next_serial,
+    pick,
+    recording_as,
+    tensors_in,
+    transforming,
+)
+from .rules import Rule
+from .tensor import Tensor
+
+Function = Callable[..., Any]
+ArgNums = int | Sequence[int]
+
+# Containers
+
+
+def leaves(tree: Any) -> list[Any]:
+    """List the arrays in nested lists, tuples and dicts, from left to right."""
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (list, tuple)):
+        return [tree]
+    return [leaf for part in tree for leaf in leaves(part)]
+
+
+def rebuild(tree: Any, values: Iterator[Any]) -> Any:
+    """Put values, from left to right, into the structure of `tree`."""
+    if isinstance(tree, dict):
+        return {key: rebuild(part, values) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [rebuild(part, values) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return next(values)
+
+
+def tree_map(fn: Function, tree: Any) -> Any:
+    """Apply `fn` to every array in nested lists, tuples and dicts."""
+    return rebuild(tree, iter([fn(leaf) for leaf in leaves(tree)]))
+
+
+# One recorded run of a function, from which gradients are pulled and through which tangents are pushed
+
+
+class _Run:
+    """A function run once on variables of its own: fresh Tensors in place of the arguments asked for."""
+
+    def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: ArgNums):
+        self.single = isinstance(argnums, int)
+        numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+        wrong = [n for n in numbers if not -len(args) <= n < len(args)]
+        if wrong or not numbers:
+            raise ValueError(f"argnums={argnums!r} should name some of the {len(args)} positional arguments")
+        numbers = [n % len(args) for n in numbers]
+        self.connected = inside_transform() or any(
+            t.node is not None for t in tensors_in(leaves([args, kwargs]))
+        )
+        with transforming():
+            given = list(args)
+            for n in numbers:
+                given[n] = tree_map(_variable, args[n])
+            self.output = f(*given, **kwargs)
+        self.variables = given[numbers[0]] if self.single else tuple(given[n] for n in numbers)
+
+    def result(self, value: Any) -> Any:
+        """Give a value to the caller: a Tensor inside another transform, else an array of its own."""
+        if self.connected:
+            return value if isinstance(value, Tensor) else Tensor(value)
+        value = value.data if isinstance(value, Tensor) else value
+        return np.array(value) if isinstance(value, np.ndarray) else value
+
+    def pull(self, starts: Sequence[tuple[Any, Any]]) -> Any:
+        """Return the gradients of the variables, in their structure."""
+        wanted = leaves(self.variables)
+        starts = [
+            (root, start) for root, start in starts if isinstance(root, Tensor) and root.node is not None
+        ]
+        found = {id(variable): total for variable, total in pull(starts, self.connected, wanted)}
+        return tree_map(
+            lambda v: self.result(found[id(v)] if id(v) in found else np.zeros_like(v.data)), self.variables
+        )
+
+    def push(self, tangents: Any) -> Any:
+        """Return the tangents of the output, in its structure."""
+        seeds = list(zip(leaves(self.variables), leaves(tangents), strict=True))
+        outputs = leaves(self.output)
+        roots = [output for output in outputs if isinstance(output, Tensor)]
+        found = dict(zip(map(id, roots), push(seeds, roots, self.connected), strict=True))
+        zero_or = [np.zeros(np.shape(y)) if found.get(id(y)) is None else found[id(y)] for y in outputs]
+        return rebuild(self.output, map(self.result, zero_or))
+
+
+def _variable(x: Any) -> Tensor:
+    """Make a fresh variable with the value of `x`, connected to `x` where another transform follows it."""
+    if not (isinstance(x, Tensor) and x.node is not None):
+        x = Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
+    variable: Tensor = apply(np.positive, (x,))
+    return variable
+
+
+def _scalar(loss: Any, f: Function) -> Any:
+    if np.shape(loss) != ():
+        raise ValueError(
+            f"grad needs a function with one scalar result, and {getattr(f, '__name__', 'it')} returned "
+            f"shape {np.shape(loss)}; sum or average it, or use jacobian or elementwise_grad"
+        )
+    return loss
+
+
+# First order
+
+
+def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+    """Return a function that gives the value of `f` and its gradient.
+
+    Args:
+        f: a function with a scalar result.
+        argnums: which positional argument to differentiate by, or several of them (a tuple of gradients).
+        has_aux: `f` returns a pair of the scalar and something else, which is handed through:
+            ``(value, aux), gradient``.
+
+    >>> import numpy as np
+    >>> value, slope = value_and_grad(lambda x: np.sum(x ** 2))(np.array([1.0, 2.0]))
+    >>> print(value, slope)
+    5.0 [2. 4.]
+    """
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        recorded = _Run(f, args, kwargs, argnums)
+        loss, aux = recorded.output if has_aux else (recorded.output, None)
+        start = Tensor(np.ones((), getattr(loss, "dtype", float)))
+        gradient = recorded.pull([(_scalar(loss, f), start if recorded.connected else start.data)])
+        value = recorded.result(loss)
+        return ((value, tree_map(recorded.result, aux)) if has_aux else value), gradient
+
+    return run
+
+
+def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+    """Return the gradient function of `f`, as `value_and_grad` without the value.
+
+    With `has_aux` it gives ``gradient, aux``.
+
+    >>> import numpy as np
+    >>> print(grad(np.sin)(0.0), grad(grad(np.sin))(0.0), grad(grad(grad(np.sin)))(0.0))
+    1.0 -0.0 -1.0
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return run
+
+
+def elementwise_grad(f: Function, argnums: ArgNums = 0) -> Function:
+    """Return the derivative of a function that works element by element, at every element at once.
+
+    For any other function it is the gradient of the sum of the result.
+
+    >>> import numpy as np
+    >>> print(elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0])))
+    [2. 4. 6.]
+    """
+    return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
+
+
+def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
+    """Return ``f(*xs)`` and a function that pulls a gradient of it back to a tuple of gradients of `xs`.
+
+    (The vector-Jacobian product.) The pullback may be called many times. With `has_aux`, `f` returns a pair,
+    and the result is ``y, pullback, aux``.
+
+    >>> import numpy as np
+    >>> y, pullback = vjp(lambda a, b: a * b, np.array([1.0, 2.0]), 3.0)
+    >>> pullback(np.array([1.0, 10.0]))
+    (array([ 3., 30.]), np.float64(21.0))
+    """
+    recorded = _Run(f, xs, {}, tuple(range(len(xs))))
+    output, aux = recorded.output if has_aux else (recorded.output, None)
+
+    def pullback(cotangent: Any) -> Any:
+        given = leaves(cotangent)
+        outputs = leaves(output)
+        if [np.shape(g) for g in given] != [np.shape(y) for y in outputs]:
+            raise ValueError(
+                f"the pullback needs a gradient of the result's shape {[np.shape(y) for y in outputs]}, "
+                f"and got {[np.shape(g) for g in given]}"
+            )
+        starts = [_like(g, y, recorded.connected) for g, y in zip(given, outputs, strict=True)]
+        return recorded.pull(list(zip(outputs, starts, strict=True)))
+
+    y = tree_map(recorded.result, output)
+    return (y, pullback, tree_map(recorded.result, aux)) if has_aux else (y, pullback)
+
+
+def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """Return ``f(*xs)`` and how it changes when each of `xs` moves along its tangent: forward mode.
+
+    (The Jacobian-vector product.)
+
+    >>> import numpy as np
+    >>> y, slope = jvp(np.sin, (0.0,), (2.0,))
+    >>> print(y, slope)
+    0.0 2.0
+    """
+    xs, tangents = tuple(xs), tuple(tangents)
+    shapes = [[np.shape(x) for x in leaves(group)] for group in (xs, tangents)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"jvp needs a tangent of each argument's shape {shapes[0]}, and got {shapes[1]}")
+    recorded = _Run(f, xs, {}, tuple(range(len(xs))))
+    moves = [
+        _like(t, x, recorded.connected)
+        for t, x in zip(leaves(tangents), leaves(recorded.variables), strict=True)
+    ]
+    return tree_map(recorded.result, recorded.output), recorded.push(moves)
+
+
+def _like(value: Any, x: Any, as_tensor: bool) -> Any:
+    """Give a gradient or tangent the dtype of what it belongs to, as a Tensor or an array."""
+    if as_tensor:
+        value = value if isinstance(value, Tensor) else Tensor(value)
+        return value if value.dtype == x.dtype else value.astype(x.dtype)
+    value = value.data if isinstance(value, Tensor) else value
+    return (
+        np.asarray(value, getattr(x, "dtype", float)) if not hasattr(value, "__array_function__") else value
+    )
+
+
+# Jacobians and second order
+
+
+def jacobian(f: Function, argnums: ArgNums = 0) -> Function:
+    """Return the function that gives all first derivatives of `f`, in shape ``y.shape + x.shape``.
+
+    Row by row, in reverse mode. Where `f` returns or takes containers, it is a container of containers.
+
+    >>> import numpy as np
+    >>> print(jacobian(lambda x: np.array([2.0, 3.0]) * x)(np.array([1.0, 1.0])))
+    [[2. 0.]
+     [0. 3.]]
+    """
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        recorded = _Run(f, args, kwargs, argnums)
+
+        def rows(y: Any) -> Any:
+            y = y if isinstance(y, Tensor) else Tensor(y)
+            starts = (Tensor(e) if recorded.connected else e for e in _basis(y.data))
+            pulled = [leaves(recorded.pull([(y, start)])) for start in starts]
+            blocks = [
+                _block([row[i] for row in pulled], 0, y.shape + x.shape)
+                for i, x in enumerate(leaves(recorded.variables))
+            ]
+            return rebuild(recorded.variables, iter(blocks))
+
+        return tree_map(rows, recorded.output)
+
+    return run
+
+
+def hessian(f: Function, argnums: ArgNums = 0) -> Function:
+    """Return the function that gives all second derivatives of a scalar `f`, in shape ``x.shape + x.shape``.
+
+    Column by column: forward mode over the reverse mode of `grad`.
+
+    >>> import numpy as np
+    >>> print(hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0])))
+    [[4. 2.]
+     [2. 0.]]
+    """
+
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        recorded = _Run(grad(f, argnums), args, kwargs, argnums)
+        variables = leaves(recorded.variables)
+        outputs = leaves(recorded.output)
+        blocks: list[list[Any]] = [[] for _ in outputs]
+        for moving, x in enumerate(variables):
+            pushed = []
+            for e in _basis(x.data):
+                tangents = [e if i == moving else np.zeros_like(v.data) for i, v in enumerate(variables)]
+                pushed.append(
+                    leaves(recorded.push(list(map(Tensor, tangents)) if recorded.connected else tangents))
+                )
+            for i, y in enumerate(outputs):
+                blocks[i].append(_block([column[i] for column in pushed], -1, np.shape(y) + x.shape))
+        return rebuild(recorded.output, iter([rebuild(recorded.variables, iter(row)) for row in blocks]))
+
+    return run
+
+
+def hvp(f: Function, x: Any, v: Any) -> Any:
+    """Return the Hessian of a scalar `f` at `x` times `v`, without building the Hessian (Pearlmutter 1994).
+
+    >>> import numpy as np
+    >>> print(hvp(lambda x: np.sum(x ** 3), np.array([1.0, 2.0]), np.array([1.0, 0.0])))
+    [6. 0.]
+    """
+    return jvp(grad(f), (x,), (v,))[1]
+
+
+def _block(parts: list[Any], axis: int, shape: tuple[int, ...]) -> Any:
+    """Join the rows (axis 0) or columns (axis -1) of one block of a Jacobian."""
+    return np.reshape(np.stack(parts, axis) if parts else np.zeros(shape), shape)
+
+
+def _basis(x: Any) -> Iterator[Any]:
+    """Yield the arrays of x's shape that have a single one."""
+    for i in range(np.size(x)):
+        e = np.zeros(np.size(x), x.dtype)
+        e[i] = 1
+        yield e.reshape(np.shape(x))
+
+
+# Memory and cutting
+
+
+def checkpoint(f: Function) -> Function:
+    """Return `f` with a recording that forgets what happens inside, and runs it again for the gradient.
+
+    It trades time for memory (Griewank & Walther 2000): between the forward and the backward pass only the
+    arguments and results are kept.
+
+    >>> import numpy as np
+    >>> layer = checkpoint(lambda x: np.tanh(np.sin(x)))
+    >>> print(grad(layer)(0.0))
+    1.0
+    """
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        if not is_recording():
+            return f(*args)
+        now = next_serial()
+        result = f(*args)
+        outputs = [y for y in leaves(result) if isinstance(y, Tensor) and y.node is not None]
+        inputs = _made_before(now, outputs)
+        if not inputs:
+            return result
+        whole = make(tuple(y.data for y in outputs), _forgetful_node(f, args, inputs))
+        kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}
+        return tree_map(lambda y: kept.get(id(y), y), result)
+
+    return call
+
+
+def _made_before(now: int, outputs: Sequence[Any]) -> list[Any]:
+    """List what a function used from outside: the nearest Tensors below its outputs that are older than it."""
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    waiting = list(outputs)
+    while waiting:
+        vertex = waiting.pop()
+        if vertex.node is None or id(vertex) in seen:
+            continue
+        seen.add(id(vertex))
+        if vertex.node.serial < now:
+            found[id(vertex)] = vertex
+        else:
+            waiting += tensors_in(vertex.node.args)
+    return list(found.values())
+
+
+def _forgetful_node(f: Function, args: tuple[Any, ...], inputs: list[Any]) -> Node:
+    """Make a node for the whole of ``f(*args)``, whose rule runs f again."""
+    arrays = [x.data for x in inputs]
+
+    def run_again(g: Any, y: Any, _: Any) -> list[Any]:
+        if any(x.data is not array for x, array in zip(inputs, arrays, strict=True)):
+            raise RuntimeError("a Tensor used inside checkpoint was assigned new values before its gradient")
+        with recording_as(True):
+            outputs = [y for y in leaves(f(*args)) if isinstance(y, Tensor) and y.node is not None]
+        create_graph = isinstance(g[0], Tensor)
+        found = {id(x): total for x, total in pull(list(zip(outputs, g, strict=True)), create_graph, inputs)}
+        return [found[id(x)] if id(x) in found else np.zeros_like(x.data) for x in inputs]
+
+    return Node(f, Rule((run_again,), None, elementwise=False, undo=False), (inputs,), [arrays])
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return `x` (an array, or a container of them) as a constant through which no gradient flows.
+
+    >>> print(grad(lambda x: x * stop_gradient(x))(3.0))
+    3.0
+    """
+    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
