@@ -1,0 +1,275 @@
+"""Check a gradient from every side: against the measured slope, once more differentiated, and in float32.
+
+The second order costs no more than the first, by H. A. Schwarz's theorem: the matrix of second derivatives
+is symmetric. So differentiating ``sum(c * gradient)`` must give the same as moving the inputs along ``c`` and
+measuring how the gradient changes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..recording import function_name
+from ..tensor import Tensor
+from .numerical import STEP, numerical_jvp, numerical_vjp
+
+Leaf = tuple[str, Any]  # how a message calls an array among the arguments, and the array
+FLOAT32_SLACK = 500  # how many units in the last place of the largest term float32 may lose
+NOISE = 1e-11  # what rounding may add to a measured slope, as a share of the terms it is the sum of
+
+
+class Mode(NamedTuple):
+    """The gradients of one run in reverse mode, and the Tensors it ran on."""
+
+    gradients: list[Any]
+    tensors: list[Tensor]
+    cotangents: list[Tensor]
+
+
+def check_gradient(
+    f: Callable[..., Any],
+    *args: Any,
+    argnums: int | Sequence[int] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    order: int = 2,
+    rtol: float = 1e-7,
+    step: float = STEP,
+    float32: bool = True,
+    seed: int = 0,
+) -> None:
+    """Raise an AssertionError unless the gradients of ``f(*args, **kwargs)`` are right.
+
+    Checked, with a random gradient for the result: the gradient of each argument has its shape and dtype and
+    equals the measured slope; recording the backward pass (``create_graph``) changes nothing; the gradient of
+    the gradient, with respect to the arguments and to the result's gradient, equals the measured one; the
+    gradient in float32 equals that in float64 up to float32's precision.
+
+    Args:
+        f: a function of arrays and Tensors; its floating-point results are checked, others are ignored.
+        args: its arguments. Arrays of floats, also inside lists and tuples, are differentiated.
+        argnums: which arguments to differentiate; all by default.
+        kwargs: keyword arguments, which are not differentiated.
+        order: 1 to leave out the gradient of the gradient.
+        rtol: the relative error allowed in float64. Rounding of the terms summed is allowed on top.
+        step: for the measured slope, see `numerical_gradient`; `f` must be smooth within 4 steps.
+        float32: whether to check float32.
+        seed: for the random gradients.
+
+    Raises:
+        AssertionError: names the function, the argument, the element, and the two values.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> check_gradient(np.arctan2, np.array([0.5, 1.0]), 2.0 * np.ones((3, 1)))
+    >>> @tg.primitive(lambda g, y, x: g * x)
+    ... def double(x):
+    ...     return 2 * x
+    >>> check_gradient(double, np.array([2.0, 3.0]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    AssertionError: double: gradient of argument 0, element (1,): expected -0.831..., got -1.247...
+    """
+    name = function_name(f)
+    leaves = list(_leaves(args, argnums))
+    labels = [label for label, _ in leaves]
+    call = _call(f, args, argnums, kwargs or {})
+    points = [np.asarray(value, dtype=np.float64) for _, value in leaves]
+    random = np.random.default_rng(seed)
+    values = call(*points)
+    cotangents = [_random(random, y) for y in values]
+
+    first = _reverse(call, points, cotangents)
+    _same_kind(name, labels, first.gradients, points)
+    measured = numerical_vjp(call, points, cotangents, step)
+    noise = NOISE * _size(cotangents, values)
+    _compare(f"{name}: gradient of", labels, first.gradients, measured, rtol, noise)
+    if order > 1:
+        _check_second(name, labels, call, points, cotangents, first.gradients, rtol, step)
+    if float32:
+        _check_float32(name, labels, call, points, cotangents)
+
+
+def check_constant(f: Callable[..., Any], *args: Any, kwargs: dict[str, Any] | None = None) -> None:
+    """Raise an AssertionError if a result of ``f(*args, **kwargs)`` requires a gradient.
+
+    Every array of floats among the arguments is made a Tensor that requires one.
+
+    >>> import numpy as np
+    >>> check_constant(np.argmax, np.array([1.0, 3.0, 2.0]))
+    """
+    tensors = [_leaf(np.asarray(value)) for _, value in _leaves(args, None)]
+    result = _rebuilt(args, None, iter(tensors))
+    for value in _flat(f(*result, **(kwargs or {}))):
+        assert not getattr(value, "requires_grad", False), (
+            f"{function_name(f)}: its result requires a gradient"
+        )
+
+
+def _check_second(
+    name: str,
+    labels: list[str],
+    call: Callable[..., list[Any]],
+    points: list[Any],
+    cotangents: list[Any],
+    gradients: list[Any],
+    rtol: float,
+    step: float,
+) -> None:
+    """Compare the gradient of ``sum(c * gradient)`` with how the gradient changes along c."""
+    second = _reverse(call, points, cotangents, create_graph=True)
+    _same_kind(name, labels, second.gradients, points)
+    plain = [np.asarray(g.detach()) for g in second.gradients]
+    _compare(f"{name}: gradient under create_graph=True of", labels, plain, gradients, 1e-12, 0.0)
+    random = np.random.default_rng(1)
+    direction = [_random(random, x) for x in points]
+    for tensor in (*second.tensors, *second.cotangents):
+        tensor.grad = None
+    for gradient, c in zip(second.gradients, direction, strict=True):
+        if gradient.requires_grad:
+            gradient.backward(c)
+    noise = NOISE * _size(direction, gradients)
+    changes = numerical_jvp(
+        lambda *xs: _reverse(call, list(xs), cotangents).gradients, points, direction, step
+    )
+    _compare(f"{name}: second-order gradient of", labels, _grads(second.tensors), changes, rtol, noise)
+    slopes = numerical_jvp(call, points, direction, step)
+    results = [f"the result's gradient ({i})" for i in range(len(slopes))]
+    noise = NOISE * (_size(cotangents, call(*points)) + _size(direction, direction))
+    _compare(f"{name}: second-order gradient of", results, _grads(second.cotangents), slopes, rtol, noise)
+
+
+def _check_float32(
+    name: str, labels: list[str], call: Callable[..., list[Any]], points: list[Any], cotangents: list[Any]
+) -> None:
+    """Compare the gradient in float32 with that in float64 at the very same (rounded) point."""
+    rounded = [x.astype(np.float32) for x in points]
+    single = _reverse(call, rounded, cotangents).gradients
+    _same_kind(f"{name} in float32", labels, single, rounded)
+    exact_points = [x.astype(np.float64) for x in rounded]
+    exact = _reverse(call, exact_points, cotangents).gradients
+    terms = _size(cotangents, call(*exact_points)) + max(
+        (np.max(np.abs(g), initial=0) for g in exact), default=0
+    )
+    slack = FLOAT32_SLACK * float(np.finfo(np.float32).eps)
+    _compare(f"{name}: gradient in float32 of", labels, single, exact, slack, slack * terms)
+
+
+def _reverse(
+    call: Callable[..., list[Any]], points: list[Any], cotangents: list[Any], create_graph: bool = False
+) -> Mode:
+    """Run reverse mode: as arrays, or as Tensors under `create_graph`."""
+    tensors = [_leaf(x) for x in points]
+    outputs = call(*tensors)
+    starts = [
+        Tensor(np.asarray(g, y.dtype), requires_grad=create_graph)
+        for g, y in zip(cotangents, outputs, strict=True)
+    ]
+    for output, start in zip(outputs, starts, strict=True):
+        if isinstance(output, Tensor) and output.requires_grad:
+            output.backward(start, create_graph=create_graph)
+    if create_graph:
+        return Mode(
+            [Tensor(np.zeros_like(t.data)) if t.grad is None else t.grad for t in tensors], tensors, starts
+        )
+    return Mode(_grads(tensors), tensors, starts)
+
+
+def _leaf(x: Any) -> Tensor:
+    """Make a leaf that keeps the memory layout of `x` (Tensor copies what is not locked)."""
+    view = np.asarray(x).view()
+    view.setflags(write=False)
+    return Tensor(view, requires_grad=True)
+
+
+def _grads(tensors: list[Tensor]) -> list[Any]:
+    """Return the gradients that reached some leaves as arrays, zeros where none did."""
+    return [np.zeros_like(t.data) if t.grad is None else np.asarray(t.grad.detach()) for t in tensors]
+
+
+def _same_kind(name: str, labels: list[str], gradients: list[Any], points: list[Any]) -> None:
+    """Check that each gradient has the shape and dtype of what it is the gradient of."""
+    for label, g, x in zip(labels, gradients, points, strict=True):
+        assert g.shape == x.shape, f"{name}: gradient of {label} has shape {g.shape}, expected {x.shape}"
+        assert g.dtype == x.dtype, f"{name}: gradient of {label} is {g.dtype}, expected {x.dtype}"
+
+
+def _compare(
+    title: str, labels: list[str], got: list[Any], expected: list[Any], rtol: float, noise: float
+) -> None:
+    """Check element by element, and name the worst."""
+    for label, have, want in zip(labels, got, expected, strict=True):
+        have, want = np.asarray(have, float), np.asarray(want, float)
+        largest = np.max(np.abs(want), initial=0)
+        allowed = rtol * np.abs(want) + noise + 1e-4 * rtol * largest
+        excess = np.where(np.isfinite(have), np.abs(have - want) - allowed, np.inf)
+        if np.any(~(excess <= 0)):
+            worst = np.unravel_index(np.argmax(excess), excess.shape)
+            raise AssertionError(
+                f"{title} {label}, element {tuple(int(i) for i in worst)}: "
+                f"expected {float(want[worst]):.12g}, got {float(have[worst]):.12g}; "
+                f"{int(np.sum(~(excess <= 0)))} of {have.size} elements differ by more than rtol={rtol:.1g}"
+            )
+
+
+def _size(weights: list[Any], values: list[Any]) -> float:
+    """Return the size of the terms of ``sum(weights * values)``, which rounding errors are a share of."""
+    return float(sum(np.sum(np.abs(w * np.asarray(v, float))) for w, v in zip(weights, values, strict=True)))
+
+
+def _random(random: np.random.Generator, like: Any) -> Any:
+    return np.asarray(random.uniform(0.2, 1, np.shape(like)) * random.choice([-1, 1], np.shape(like)))
+
+
+def _call(
+    f: Callable[..., Any], args: tuple[Any, ...], argnums: Any, kwargs: dict[str, Any]
+) -> Callable[..., list[Any]]:
+    """Return `f` as a function of its differentiated arrays only, with a flat list of its float results."""
+
+    def call(*points: Any) -> list[Any]:
+        results = _flat(f(*_rebuilt(args, argnums, iter(points)), **kwargs))
+        return [y for y in results if hasattr(y, "dtype") and y.dtype.kind == "f"]
+
+    return call
+
+
+def _chosen(position: int, argnums: int | Sequence[int] | None) -> bool:
+    return argnums is None or position in ((argnums,) if isinstance(argnums, int) else argnums)
+
+
+def _leaves(args: tuple[Any, ...], argnums: int | Sequence[int] | None) -> Iterator[Leaf]:
+    """List the arrays of floats among the chosen arguments."""
+    for position, arg in enumerate(args):
+        if _chosen(position, argnums):
+            yield from _inside(f"argument {position}", arg)
+
+
+def _inside(label: str, value: Any) -> Iterator[Leaf]:
+    if _is_leaf(value):
+        yield label, value.data if isinstance(value, Tensor) else value
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _inside(f"{label}[{i}]", item)
+
+
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic, Tensor)) and value.dtype.kind == "f"
+
+
+def _rebuilt(args: tuple[Any, ...], argnums: Any, points: Iterator[Any]) -> list[Any]:
+    """Return the arguments with new arrays in place of those differentiated."""
+    return [_replaced(arg, points) if _chosen(i, argnums) else arg for i, arg in enumerate(args)]
+
+
+def _replaced(value: Any, points: Iterator[Any]) -> Any:
+    if _is_leaf(value):
+        return next(points)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(item, points) for item in value)
+    return value
+
+
+def _flat(value: Any) -> list[Any]:
+    """List the results of a function that may return lists or tuples."""
+    if isinstance(value, (list, tuple)):
+        return [part for item in value for part in _flat(item)]
+    return [value]
