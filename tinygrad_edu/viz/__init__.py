@@ -1,0 +1,62 @@
+"""Pictures of what happened: the graph behind a result, its values and its gradients.
+
+`draw` makes a Graphviz picture. Every kind of picture reads the same facts (`graph`).
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .picture import Picture
+
+__all__ = ["draw"]
+
+
+def draw(
+    loss: Any,
+    level: Literal["brief", "normal", "full"] = "normal",
+    gradients: Literal["auto"] | bool = "auto",
+    *,
+    title: str = "",
+    limit: int = 150,
+    dot: str | os.PathLike[str] | None = None,
+    timeout: float = 20.0,
+) -> "Picture":
+    """Draw the graph that a result was computed by, with its values and gradients.
+
+    Args:
+        loss: the Tensor to draw; the picture shows everything it was computed from.
+        level: "brief" (names, shapes, norms of gradients), "normal" (values, gradients, rules, source lines)
+            or "full" (more numbers).
+        gradients: "auto" shows them if some ``.grad`` is there, True computes them for the picture alone,
+            False leaves them out. They are those of this loss, from a backward pass run for the picture;
+            no ``.grad`` is written and no hook is called.
+        title: a heading.
+        limit: how many nodes are shown before stretches of the graph are folded into boxes.
+        dot: the program that lays the picture out. Otherwise the environment variable TINYGRAD_EDU_DOT,
+            ``dot``, or ``graphviz-pure``, whichever is found first.
+        timeout: seconds that the program may take.
+
+    Returns:
+        A `graphviz.Digraph` with ``source``, ``svg``, ``png`` and ``write("graph.svg")``; notebooks show it.
+
+    Raises:
+        ImportError: the Python package graphviz is missing.
+        TypeError: `loss` is not a Tensor.
+
+    >>> import tinygrad_edu as tg
+    >>> a = tg.Tensor(3.0, requires_grad=True, name="a")
+    >>> picture = draw(a * a + 1.0, gradients=True)
+    >>> picture.write("graph.svg")  # doctest: +SKIP
+    """
+    from .graph import trace_graph
+
+    try:
+        from .dot import LEVELS, picture_of
+    except ImportError as error:
+        raise ImportError(
+            f'drawing needs the Python package graphviz ({error}); pip install "tinygrad-edu[viz]" brings it'
+        ) from error
+    if level not in LEVELS:
+        raise ValueError(f"level= takes one of {', '.join(map(repr, LEVELS))}, and got {level!r}")
+    return picture_of(trace_graph(loss, gradients), level, title, limit, dot, timeout)
