@@ -1,7 +1,20 @@
 """Automatic differentiation that fits in your head: a Tensor remembers the NumPy calls made on it."""
 
 from .recording import NoGradientRule, no_grad, primitive
-from .rules import RULES, constant, elementwise, indexing, products, reductions, rule, shapes
+from .rules import (
+    RULES,
+    constant,
+    define,
+    elementwise,
+    indexing,
+    linalg,
+    polynomials,
+    products,
+    reductions,
+    rule,
+    shapes,
+    statistics,
+)
 from .tensor import Tensor
 from .transforms import (
     checkpoint,
@@ -23,6 +36,7 @@ __all__ = [
     "Tensor",
     "checkpoint",
     "constant",
+    "define",
     "elementwise_grad",
     "grad",
     "hessian",
@@ -37,4 +51,13 @@ __all__ = [
     "vjp",
 ]
 
-del elementwise, indexing, products, reductions, shapes  # imported to fill the table
+del (
+    elementwise,
+    indexing,
+    linalg,
+    polynomials,
+    products,
+    reductions,
+    shapes,
+    statistics,
+)  # imported to fill the table

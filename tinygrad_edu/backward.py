@@ -127,6 +127,8 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         if isinstance(arg, Recorded):
             if arg.node is not None:
                 part = vjp(total, output, *inputs, **node.kwargs)
+                if part is None:
+                    continue
                 if (
                     type(part) is not np.ndarray
                     or part.shape != arg.data.shape
@@ -152,9 +154,9 @@ def _refuse_stale(node: Node) -> None:
 def _matched(arg: Any, parts: Any, node: Node, position: int) -> Iterator[tuple[Recorded, Any]]:
     """Pair the Tensors of a (nested) list argument with the gradients that a rule returned for it."""
     if isinstance(arg, Recorded):
-        if arg.node is not None:
+        if arg.node is not None and parts is not None:
             yield arg, _fitted(parts, arg.data, node, position)
-    elif isinstance(arg, (list, tuple)):
+    elif isinstance(arg, (list, tuple)) and parts is not None:
         for item, part in zip(arg, parts, strict=True):
             yield from _matched(item, part, node, position)
 
@@ -163,8 +165,8 @@ def _fitted(part: Any, like: Any, node: Node, position: int) -> Any:
     """Give a rule's result the shape and dtype of the argument it is for, undoing broadcasting."""
     if type(like) is tuple:
         return part
-    if not hasattr(part, "shape"):
-        part = np.asarray(part)
+    if not hasattr(part, "shape"):  # a number, or the list that a rule gives for an array taken as a list
+        part = np.stack(part) if isinstance(part, list) else np.asarray(part)
     if part.shape != like.shape:
         if not node.rule.undo_broadcast:
             raise ValueError(

@@ -161,7 +161,10 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             if arg.node is not None:
                 needed = position
             arg = arg.data
-        elif (type(arg) is list or type(arg) is tuple) and (inner := tensors_in(arg)):
+        elif type(arg) is list or type(arg) is tuple:
+            if isinstance(fn, np.ufunc):  # which takes lists for arrays
+                return apply(fn, tuple(map(_as_array, args)), kwargs)
+            inner = tensors_in(arg)
             if any(t.node is not None for t in inner):
                 needed = position
             arg = unwrap(arg)
@@ -176,6 +179,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     recipe = RULES.get(fn)
     if not state.recording or recipe is CONSTANT:
         return _wrap(fn(*arrays, **kwargs))
+    if recipe is not None and recipe.definition is not None:
+        return recipe.definition(*args, **kwargs)
     if recipe is None or (needed > len(recipe.vjps) and recipe.each is None):
         raise NoGradientRule(_no_rule(fn, recipe, needed - 1))
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
@@ -188,6 +193,13 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if value.dtype.kind != "f":
         return make(_real(value, fn))
     return make(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
+
+
+def _as_array(arg: Any) -> Any:
+    """Turn a (nested) list of numbers or Tensors into an array or Tensor."""
+    if isinstance(arg, (list, tuple)):
+        return np.stack([_as_array(item) for item in arg]) if tensors_in(arg) else np.asarray(arg)
+    return arg
 
 
 def _record_parts(value: Any, node: Node) -> Any:
@@ -246,8 +258,8 @@ def _bind(fn: Function, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, 
             key for key, value in kwargs.items() if any(t.node is not None for t in tensors_in(value))
         )
         raise NoGradientRule(
-            f"{function_name(fn)} has no gradient rule for its keyword argument {wanted!r}; "
-            f"pass it by position, or pass {wanted}.detach() if no gradient should flow into it"
+            f"{function_name(fn)} has no gradient rule for its keyword argument {wanted!r}; pass "
+            f"{wanted}.detach() if no gradient should flow into it, or write it with other functions"
         )
     return bound.args, bound.kwargs
 

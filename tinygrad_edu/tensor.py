@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from .backward import backward
-from .recording import LEAF, Recorded, apply, function_name, make, pick, results_are
+from .recording import (
+    LEAF,
+    NoGradientRule,
+    Recorded,
+    apply,
+    function_name,
+    make,
+    pick,
+    results_are,
+    tensors_in,
+)
 from .rules.indexing import getitem
 from .rules.shapes import astype
 
@@ -38,6 +48,20 @@ def _own(data: Any, dtype: Any = None) -> Any:
     array = np.array(data, dtype=dtype)
     array.setflags(write=False)
     return array
+
+
+def _cast(inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Apply a ufunc's dtype= to its inputs, and drop the options that change nothing about its result."""
+    if kwargs.get("where", True) is not True:
+        raise TypeError(
+            "where= leaves elements of a ufunc's result undefined; choose them with np.where(...)"
+        )
+    for option in ("where", "casting", "order", "subok"):
+        kwargs.pop(option, None)
+    dtype = kwargs.pop("dtype", None)
+    if dtype is None:
+        return inputs
+    return tuple(x.astype(dtype) if isinstance(x, Tensor) else np.asarray(x, dtype) for x in inputs)
 
 
 def _binary(
@@ -321,15 +345,18 @@ class Tensor(Recorded):
                 f"write  result = np.{ufunc.__name__}(...)  instead"
             )
         if method == "__call__":
-            return apply(ufunc, inputs, kwargs)
+            return apply(ufunc, _cast(inputs, kwargs), kwargs) if kwargs else apply(ufunc, inputs)
         if method == "outer":
-            a, b = (np.asarray(v) if not isinstance(v, Tensor) else v for v in inputs)
-            return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
+            a, b = inputs
+            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **kwargs)
         fn = _METHODS.get((ufunc, method))
-        if fn is None:
-            return apply(getattr(ufunc, method), inputs, kwargs)
-        kwargs.setdefault("axis", 0)
-        return apply(fn, inputs, kwargs)
+        if fn is not None:
+            return apply(fn, inputs, {"axis": 0, **kwargs})
+        if any(t.node is not None for t in tensors_in(inputs)):
+            raise NoGradientRule(
+                f"np.{ufunc.__name__}.{method} has no gradient rule; write it with other functions"
+            )
+        return apply(getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return apply(func, args, kwargs)
@@ -411,6 +438,9 @@ class Tensor(Recorded):
     def round(self, decimals: int = 0) -> "Tensor":
         """Round to the given number of decimals; the gradient is zero."""
         return _call(np.round, (self, decimals))
+
+    def __round__(self, decimals: int | None = None) -> "Tensor":
+        return self.round(decimals or 0)
 
     def any(self, axis: Any = None, **kwargs: Any) -> "Tensor":
         """Tell whether any element is true."""

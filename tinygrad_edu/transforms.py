@@ -369,7 +369,7 @@ def checkpoint(f: Function) -> Function:
 
 
 def _made_before(now: int, outputs: Sequence[Any]) -> list[Any]:
-    """List what a function used from outside: the nearest Tensors below its outputs that are older than it."""
+    """List what a function used from outside: the nearest Tensors below its outputs, older than it."""
     found: dict[int, Any] = {}
     seen: set[int] = set()
     waiting = list(outputs)
@@ -398,7 +398,7 @@ def _forgetful_node(f: Function, args: tuple[Any, ...], inputs: list[Any]) -> No
         found = {id(x): total for x, total in pull(list(zip(outputs, g, strict=True)), create_graph, inputs)}
         return [found[id(x)] if id(x) in found else np.zeros_like(x.data) for x in inputs]
 
-    return Node(f, Rule((run_again,), None, elementwise=False, undo=False), (inputs,), [arrays])
+    return Node(f, Rule((run_again,)), (inputs,), [arrays])
 
 
 def stop_gradient(x: Any) -> Any:

@@ -20,17 +20,26 @@ Function = Callable[..., Any]
 
 
 class Rule:
-    """How gradients pass backwards through one function: one VJP per differentiable argument."""
+    """How gradients pass backwards through one function: one VJP per differentiable argument.
 
-    __slots__ = ("each", "elementwise", "undo_broadcast", "vjps")
+    Or, in `definition`, the same function written with functions that have rules.
+    """
+
+    __slots__ = ("definition", "each", "elementwise", "undo_broadcast", "vjps")
 
     def __init__(
-        self, vjps: tuple[Function | None, ...], each: Function | None, elementwise: bool, undo: bool
+        self,
+        vjps: tuple[Function | None, ...] = (),
+        each: Function | None = None,
+        elementwise: bool = False,
+        undo_broadcast: bool = False,
+        definition: Function | None = None,
     ):
         self.vjps = vjps
         self.each = each
         self.elementwise = elementwise
-        self.undo_broadcast = undo
+        self.undo_broadcast = undo_broadcast
+        self.definition = definition
 
     def vjps_of(self, args: tuple[Any, ...]) -> tuple[Function | None, ...]:
         """Return the VJPs for the arguments of a call, one each."""
@@ -40,7 +49,7 @@ class Rule:
 
 
 RULES: dict[Function, Rule] = {}
-CONSTANT = Rule((), None, elementwise=False, undo=False)
+CONSTANT = Rule()
 
 
 def rule(
@@ -68,7 +77,16 @@ def rule(
     ufunc = isinstance(fn, np.ufunc)
     if elementwise is None:
         elementwise = ufunc and fn.signature is None  # type: ignore[attr-defined]
-    RULES[fn] = Rule(vjps, each, elementwise, undo=ufunc or elementwise)
+    RULES[fn] = Rule(vjps, each, elementwise, undo_broadcast=ufunc or elementwise)
+
+
+def define(fn: Function, definition: Function) -> None:
+    """Say what `fn` is made of, in NumPy functions that have rules; it is then recorded as those calls.
+
+    For functions whose gradient is best found from how they are computed, such as ``np.kron`` or ``np.cov``.
+    Where no gradient is wanted, NumPy's own `fn` runs.
+    """
+    RULES[fn] = Rule(definition=definition)
 
 
 def constant(*fns: Function) -> None:

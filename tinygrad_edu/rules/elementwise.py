@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from . import constant, rule
+from . import constant, define, rule
+from .indexing import put
 
 # arithmetic
 rule(np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
@@ -25,15 +26,29 @@ rule(np.reciprocal, lambda g, y, x: -g * y * y)
 rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b))
 rule(np.fmod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.trunc(a / b))
 
-# powers and roots; x ** 0 is constant, and at x = 0 the exponent is taken to have no influence
+
+def nonzero(x: Any) -> Any:
+    """Replace 0 by 1, to divide by: at the origin, where a length has no slope, it counts as 0."""
+    return x + (x == 0)
+
+
+# powers and roots; x ** 0 is constant; an infinite slope, as of the root at 0, counts as 0 (and so does the
+# slope of a norm at the zero vector); where x is 0, the exponent is taken to have no influence
 for power in (np.power, np.float_power):
     rule(
         power,
-        lambda g, y, a, b: g * b * a ** (b - (b != 0)),
-        lambda g, y, a, b: g * y * np.log(a + (a == 0)),
+        lambda g, y, a, b: g * b * power_slope(a, b),
+        lambda g, y, a, b: g * y * np.log(nonzero(a)),
     )
-rule(np.sqrt, lambda g, y, x: g / (2 * y))
-rule(np.cbrt, lambda g, y, x: g / (3 * y * y))
+rule(np.sqrt, lambda g, y, x: g * (y != 0) / (2 * nonzero(y)))
+rule(np.cbrt, lambda g, y, x: g * (y != 0) / (3 * nonzero(y * y)))
+
+
+def power_slope(a: Any, b: Any) -> Any:
+    """Return a ** (b - 1), but 0 where that is infinite although a ** b is not."""
+    steep = (a == 0) & (b > 0) & (b < 1)
+    return (a + steep) ** (b - (b != 0)) * ~steep
+
 
 # exponentials and logarithms
 rule(np.exp, lambda g, y, x: g * y)
@@ -43,8 +58,22 @@ rule(np.log, lambda g, y, x: g / x)
 rule(np.log2, lambda g, y, x: g / (x * math.log(2)))
 rule(np.log10, lambda g, y, x: g / (x * math.log(10)))
 rule(np.log1p, lambda g, y, x: g / (x + 1))
-rule(np.logaddexp, lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y))
-rule(np.logaddexp2, lambda g, y, a, b: g * np.exp2(a - y), lambda g, y, a, b: g * np.exp2(b - y))
+rule(
+    np.logaddexp,
+    lambda g, y, a, b: g * np.exp(a - bounded(y)),
+    lambda g, y, a, b: g * np.exp(b - bounded(y)),
+)
+rule(
+    np.logaddexp2,
+    lambda g, y, a, b: g * np.exp2(a - bounded(y)),
+    lambda g, y, a, b: g * np.exp2(b - bounded(y)),
+)
+
+
+def bounded(y: Any) -> Any:
+    """Replace minus infinity, the logarithm of nothing, by 0."""
+    return np.where(np.isneginf(y), 0, y)
+
 
 # trigonometry
 rule(np.sin, lambda g, y, x: g * np.cos(x))
@@ -53,8 +82,12 @@ rule(np.tan, lambda g, y, x: g * (1 + y * y))
 rule(np.arcsin, lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
 rule(np.arccos, lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
 rule(np.arctan, lambda g, y, x: g / (1 + x * x))
-rule(np.arctan2, lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b))
-rule(np.hypot, lambda g, y, a, b: g * a / y, lambda g, y, a, b: g * b / y)
+rule(
+    np.arctan2,
+    lambda g, y, a, b: g * b / nonzero(a * a + b * b),
+    lambda g, y, a, b: -g * a / nonzero(a * a + b * b),
+)
+rule(np.hypot, lambda g, y, a, b: g * a / nonzero(y), lambda g, y, a, b: g * b / nonzero(y))
 for to_radians in (np.deg2rad, np.radians):
     rule(to_radians, lambda g, y, x: g * (math.pi / 180))
 for to_degrees in (np.rad2deg, np.degrees):
@@ -102,13 +135,90 @@ def first(*bounds: Any) -> Any:
 
 def above(a: Any, b: Any) -> Any:
     """Return 1 where a > b, 0 where a < b, and a half where they tie; 1 where one is missing."""
-    return 1 if a is None or b is None else (1 + np.sign(a - b)) / 2
+    return 1 if a is None or b is None else (a > b) * 0.5 + (a >= b) * 0.5
 
 
 rule(np.copysign, lambda g, y, a, b: g * np.sign(a) * np.sign(y), lambda g, y, a, b: np.zeros_like(g))
 
+rule(np.nextafter, lambda g, y, a, b: g, lambda g, y, a, b: np.zeros_like(g))
+rule(np.nan_to_num, lambda g, y, x, *args, **how: g * np.isfinite(x), elementwise=True)
+rule(np.unwrap, lambda g, y, p, *args, **how: g)
+rule(np.ldexp, lambda g, y, x, exponent: np.ldexp(g, exponent))
+define(np.select, lambda conditions, choices, default=0: last_true(conditions[::-1], choices[::-1], default))
+define(
+    np.piecewise, lambda x, conditions, functions, *args, **how: pieces(x, conditions, functions, args, how)
+)
+
+
+def last_true(conditions: Any, choices: Any, default: Any) -> Any:
+    """Return, at each place, the choice that belongs to the last condition true there."""
+    for condition, choice in zip(conditions, choices, strict=True):
+        default = np.where(condition, choice, default)
+    return default
+
+
+def pieces(x: Any, conditions: Any, functions: Any, args: Any, how: Any) -> Any:
+    """Evaluate each function of a piecewise definition where its condition holds, and nowhere else."""
+    conditions = list(conditions) if np.ndim(conditions[0]) == np.ndim(x) else [conditions]
+    masks = [np.broadcast_to(np.asarray(condition, bool), np.shape(x)) for condition in conditions]
+    if len(functions) == len(masks) + 1:
+        masks.append(~np.any(masks, axis=0))
+    total = np.zeros_like(x)
+    for mask, f in zip(masks, functions, strict=True):
+        inner = x[mask]
+        piece = f(inner, *args, **how) if callable(f) else np.full_like(inner, f)
+        total = np.where(mask, put(piece, mask, np.shape(x)), total)
+    return total
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Write numpy.interp as a step from one data point towards the next."""
+    if period is not None:
+        x, xp = np.mod(x, period), np.mod(xp, period)
+        order = np.argsort(xp)
+        xp, fp = xp[order], fp[order]
+        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp = np.concatenate([fp[-1:], fp, fp[:1]])
+    before = np.clip(np.searchsorted(xp, x, "right") - 1, 0, len(xp) - 2)
+    part = (x - xp[before]) / (xp[before + 1] - xp[before])
+    inner = fp[before] + part * (fp[before + 1] - fp[before])
+    low = np.where(x < xp[0], fp[0] if left is None else left, inner)
+    return np.where(x > xp[-1], fp[-1] if right is None else right, low)
+
+
+define(np.interp, interp)
+
+# functions with several results: g holds a gradient for each
+rule(np.modf, lambda g, y, x: g[0])
+rule(np.divmod, lambda g, y, a, b: g[1], lambda g, y, a, b: -g[1] * y[0])
+rule(np.frexp, lambda g, y, x: np.ldexp(g[0], -y[1]))
+
+# special functions of NumPy
+rule(np.sinc, lambda g, y, x: g * sinc_slope(x))
+CIRCLE = np.cos((np.arange(256) + 0.5) * (math.pi / 256))
+define(np.i0, lambda x: np.mean(np.exp(x[..., None] * CIRCLE), -1))  # Abramowitz & Stegun 9.6.16
+
+
+def sinc_slope(x: Any) -> Any:
+    """Return the derivative of sin(πx)/(πx): by its formula, or near 0, where it cancels, by series."""
+    near = np.abs(x) < 0.5
+    away = np.where(near, 1.0, x)
+    square = np.where(near, x, 0.0) ** 2
+    series = 0.0
+    for k in range(14, 0, -1):
+        series = series * square + 2 * k * (-1) ** k * math.pi ** (2 * k) / math.factorial(2 * k + 1)
+    return np.where(near, x * series, (np.cos(math.pi * away) - np.sinc(away)) / away)
+
+
+# real numbers seen as complex ones
+rule(np.real, lambda g, y, val: g)
+rule(np.real_if_close, lambda g, y, a, tol=100: g)
+rule(np.conjugate, lambda g, y, x: g)
+for imaginary in (np.imag, np.angle):
+    rule(imaginary, lambda g, y, z, *args: np.zeros_like(g))
+
 # steps: flat almost everywhere
-for step in (np.sign, np.floor, np.ceil, np.rint, np.trunc, np.fix, np.round):
+for step in (np.sign, np.floor, np.ceil, np.rint, np.trunc, np.fix, np.round, np.around, np.spacing):
     rule(step, lambda g, y, x, *args, **kwargs: np.zeros_like(g), elementwise=True)
 for flat in (np.floor_divide, np.heaviside):
     rule(flat, lambda g, y, a, b: np.zeros_like(g), lambda g, y, a, b: np.zeros_like(g))
@@ -117,6 +227,8 @@ for flat in (np.floor_divide, np.heaviside):
 constant(
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
     *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
+    *(np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.left_shift, np.right_shift),
+    *(np.gcd, np.lcm, np.bitwise_count, np.isnat),
     *(np.isfinite, np.isinf, np.isnan, np.signbit, np.isneginf, np.isposinf, np.isreal, np.iscomplex),
     *(np.isclose, np.allclose, np.array_equal, np.array_equiv),
     *(
@@ -131,6 +243,8 @@ constant(
     ),
     *(np.any, np.all, np.count_nonzero, np.nonzero, np.flatnonzero, np.argwhere, np.digitize, np.isin),
     *(np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast),
+    *(np.min_scalar_type, np.common_type, np.ravel_multi_index, np.unravel_index, np.ix_, np.einsum_path),
+    *(np.diag_indices_from, np.tril_indices_from, np.triu_indices_from),
     *(np.zeros_like, np.ones_like, np.empty_like),
     *(np.shares_memory, np.may_share_memory, np.array_repr, np.array_str, np.array2string),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import rule
+from . import define, rule
 
 
 def getitem(a: Any, index: Any) -> Any:
@@ -40,6 +40,47 @@ def is_basic(index: Any) -> bool:
         or (isinstance(part, (int, np.integer)) and type(part) is not bool)
         for part in parts
     )
+
+
+# sorting and choosing: pick by the indices that NumPy would pick by
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Write numpy.take_along_axis as indexing."""
+    if axis is None:
+        return np.ravel(arr)[np.ravel(indices)]
+    grid = list(np.ix_(*map(np.arange, np.shape(arr))))
+    grid[axis] = indices
+    return arr[tuple(grid)]
+
+
+def flat(a: Any, axis: int | None) -> tuple[Any, int]:
+    """Flatten `a` where no axis is given."""
+    return (np.ravel(a), 0) if axis is None else (a, axis)
+
+
+define(np.take_along_axis, take_along_axis)
+define(
+    np.sort,
+    lambda a, axis=-1, kind=None, order=None, *, stable=None: take_along_axis(
+        flat(a, axis)[0], np.argsort(*flat(a, axis), kind=kind, stable=stable), flat(a, axis)[1]
+    ),
+)
+define(
+    np.partition,
+    lambda a, kth, axis=-1, kind="introselect", order=None: take_along_axis(
+        flat(a, axis)[0], np.argpartition(flat(a, axis)[0], kth, flat(a, axis)[1], kind), flat(a, axis)[1]
+    ),
+)
+define(np.compress, lambda condition, a, axis=None, out=None: np.take(a, np.flatnonzero(condition), axis))
+define(np.extract, lambda condition, arr: np.ravel(arr)[np.flatnonzero(condition)])
+
+
+def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
+    """Write numpy.choose as picking from the stacked choices."""
+    a, *choices = np.broadcast_arrays(a, *choices)
+    return take_along_axis(np.stack(choices), wrapped(a, len(choices), mode)[None], 0)[0]
+
+
+define(np.choose, choose)
 
 
 def along(axis: int | None, index: Any, ndim: int) -> Any:

@@ -4,12 +4,14 @@ A product is linear in each factor: a factor's gradient is the product of the ou
 other factors, summed over whatever that factor does not have.
 """
 
+import functools
 import string
 from typing import Any
 
 import numpy as np
 
-from . import rule
+from . import define, rule
+from .indexing import put
 from .shapes import unbroadcast
 
 # matmul: dA = g Bᵀ and dB = Aᵀ g. A vector on the left is a row, one on the right a column.
@@ -111,6 +113,87 @@ def kept(a: Any, summed: list[int]) -> list[int]:
     """Return the axes that are not summed over."""
     return [i for i in range(np.ndim(a)) if i not in summed]
 
+
+# stacks of vectors and matrices
+rule(
+    np.vecdot,
+    lambda g, y, a, b, axis=-1: np.expand_dims(g, axis) * b,
+    lambda g, y, a, b, axis=-1: np.expand_dims(g, axis) * a,
+)
+rule(
+    np.matvec,
+    lambda g, y, a, v: g[..., :, None] * v[..., None, :],
+    lambda g, y, a, v: np.vecmat(g, a),
+)
+rule(
+    np.vecmat,
+    lambda g, y, v, a: np.matvec(a, g),
+    lambda g, y, v, a: v[..., :, None] * g[..., None, :],
+)
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
+    """Write numpy.cross by its components: a2 b3 - a3 b2 and its rotations."""
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    a, b = np.moveaxis(a, axisa, 0), np.moveaxis(b, axisb, 0)
+    if len(a) != 3 or len(b) != 3:
+        raise ValueError(
+            f"cross with a gradient needs vectors of 3 components, and got {len(a)} and {len(b)}"
+        )
+    parts = [a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3] for i in range(3)]
+    return np.stack(parts, axisc)
+
+
+def kron(a: Any, b: Any) -> Any:
+    """Write numpy.kron as an outer product whose axes are joined in pairs."""
+    n = max(np.ndim(a), np.ndim(b))
+    a, b = (np.reshape(x, (1,) * (n - np.ndim(x)) + np.shape(x)) for x in (a, b))
+    pairs = np.reshape(a, [m for k in a.shape for m in (k, 1)]) * np.reshape(
+        b, [m for k in b.shape for m in (1, k)]
+    )
+    return np.reshape(pairs, [i * j for i, j in zip(a.shape, b.shape, strict=True)])
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    """Write numpy.convolve as all products of two elements, added where their places add up to the same."""
+    n, m = len(a), len(v)
+    places = np.add.outer(np.arange(n), np.arange(m))
+    full = put(np.ravel(np.outer(a, v)), np.ravel(places), (n + m - 1,))
+    length = {"full": n + m - 1, "same": max(n, m), "valid": abs(n - m) + 1}[mode]
+    start = {"full": 0, "same": (min(n, m) - 1) // 2, "valid": min(n, m) - 1}[mode]
+    return full[start : start + length]
+
+
+def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    """Write numpy.correlate as a convolution with the reverse."""
+    if len(v) > len(a):  # as NumPy does it: swap, and reverse the answer
+        return np.flip(correlate(v, a, mode))
+    n, m = len(a), len(v)
+    full = convolve(a, np.flip(v), "full")
+    length = {"full": n + m - 1, "same": n, "valid": n - m + 1}[mode]
+    start = {"full": 0, "same": m // 2, "valid": m - 1}[mode]
+    return full[start : start + length]
+
+
+define(np.cross, cross)
+define(np.linalg.cross, lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))
+define(np.kron, kron)
+define(np.convolve, convolve)
+define(np.correlate, correlate)
+define(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: np.sum(
+    np.diagonal(a, offset, axis1, axis2), -1, dtype
+))  # fmt: skip
+define(
+    np.linalg.trace, lambda x, /, *, offset=0, dtype=None: np.sum(np.diagonal(x, offset, -2, -1), -1, dtype)
+)
+define(np.linalg.matmul, lambda x1, x2, /: np.matmul(x1, x2))
+define(np.linalg.outer, lambda x1, x2, /: np.outer(x1, x2))
+define(
+    np.linalg.vecdot,
+    lambda x1, x2, /, *, axis=-1: np.vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)),
+)
+define(np.linalg.tensordot, lambda x1, x2, /, *, axes=2: np.tensordot(x1, x2, axes))
+define(np.linalg.multi_dot, lambda arrays, *, out=None: functools.reduce(np.dot, arrays))
 
 # einsum: the output's letters and a factor's change places.
 rule(np.einsum, each=lambda position, g, y, *call, **how: einsum_factor(position, g, *call, **how))

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from . import rule
+from . import define, rule
 
 
 def spread(g: Any, a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Undo a reduction's loss of axes: repeat `g` along the reduced axes of `a`, zero outside `where`."""
     if axis is not None and g.ndim < a.ndim:
-        g = np.expand_dims(g, tuple(i % a.ndim for i in _axes(axis, a.ndim)))
+        g = np.expand_dims(g, tuple(i % a.ndim for i in axes_of(axis, a.ndim)))
     return np.broadcast_to(g, a.shape) if where is True else np.broadcast_to(g, a.shape) * where
 
 
@@ -43,7 +43,7 @@ def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:
 
 def others(a: Any, axis: Any) -> Any:
     """Return, for each element, the product of all the others along `axis`, without dividing."""
-    first = _axes(axis, a.ndim)
+    first = axes_of(axis, a.ndim)
     order = first + tuple(i for i in range(a.ndim) if i not in first)
     front = np.transpose(a, order)
     lanes = np.reshape(front, (math.prod(front.shape[: len(first)]), math.prod(front.shape[len(first) :])))
@@ -61,7 +61,7 @@ def _others_in_column(x: Any) -> Any:
     return np.reshape(np.stack([rest * odd, rest * even], axis=1), (n + n % 2, m))[:n]
 
 
-def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """Spell out which axes a reduction reduces."""
     return (
         tuple(range(ndim)) if axis is None else tuple(i % ndim for i in (axis if np.ndim(axis) else (axis,)))
@@ -108,9 +108,38 @@ for extreme in (np.max, np.min):
             spread(g, a, axis) * winners(a, y, axis, where)
         ),
     )
+define(np.amax, np.max)
+define(np.amin, np.min)
 rule(
     np.cumsum,
     lambda g, y, a, axis=None, dtype=None, out=None: np.reshape(
         np.flip(np.cumsum(np.flip(g, axis or 0), axis or 0), axis or 0), a.shape
     ),
 )
+
+
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Write numpy.cumprod as multiplications: of each element with 1, 2, 4, 8, ... before it."""
+    a = np.reshape(a, -1) if axis is None else np.moveaxis(a, axis, 0)
+    a = a if dtype is None else a.astype(dtype)
+    reach = 1
+    while reach < len(a):
+        a = np.concatenate([a[:reach], a[reach:] * a[:-reach]])
+        reach *= 2
+    return a if axis is None else np.moveaxis(a, 0, axis)
+
+
+define(np.cumprod, cumprod)
+for scan, whole, neutral in ((np.cumulative_sum, np.cumsum, 0), (np.cumulative_prod, np.cumprod, 1)):
+    define(
+        scan,
+        lambda x, /, *, axis=None, include_initial=False, whole=whole, neutral=neutral, **how: (
+            initial(whole(x, axis), neutral, axis) if include_initial else whole(x, axis)
+        ),
+    )
+
+
+def initial(scanned: Any, neutral: int, axis: Any) -> Any:
+    """Put the neutral element in front of a scan."""
+    shape = [1 if i == (axis or 0) % scanned.ndim else n for i, n in enumerate(scanned.shape)]
+    return np.concatenate([np.full(shape, neutral, scanned.dtype), scanned], axis or 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Function, rule
+from . import Function, define, rule
 from .indexing import put
 
 
@@ -26,7 +26,7 @@ rule(astype, lambda g, y, a, dtype: g.astype(a.dtype))
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
     added = g.ndim - len(shape)
-    if added < 0:
+    if added < 0 or (0 in shape and g.size):
         return np.broadcast_to(g, shape)
     axes = tuple(range(added))
     if g.shape[added:] == shape:
@@ -65,8 +65,50 @@ def _each(fn: Function, a: Any) -> Any:
 rearranges(np.tile, np.repeat, np.rot90, np.vstack, np.hstack, np.dstack, np.column_stack, np.block)
 rearranges(np.diag, np.diagonal, np.tril, np.triu)
 
-rule(np.reshape, lambda g, y, a, shape, order="C", copy=None: np.reshape(g, a.shape, order))
-rule(np.ravel, lambda g, y, a, order="C": np.reshape(g, a.shape, order))
+rearranges(np.diagflat, np.resize, np.delete, np.linalg.diagonal, np.lib.stride_tricks.sliding_window_view)
+rule(
+    np.insert,
+    lambda g, y, arr, obj, values, axis=None: _rearranged(np.insert)(g, y, arr, obj, 0, axis),
+    None,
+    lambda g, y, arr, obj, values, axis=None: _rearranged(
+        lambda v: np.insert(np.zeros(np.shape(arr), int), obj, v, axis)
+    )(g, y, values),
+)
+define(
+    np.append,
+    lambda arr, values, axis=None: (
+        np.concatenate([np.ravel(arr), np.ravel(values)])
+        if axis is None
+        else np.concatenate([arr, values], axis)
+    ),
+)
+define(
+    np.rollaxis, lambda a, axis, start=0: np.moveaxis(a, axis, start - (axis % a.ndim < start % (a.ndim + 1)))
+)
+define(np.broadcast_arrays, lambda *args, subok=False: broadcast_arrays(args))
+define(np.meshgrid, lambda *xi, copy=True, sparse=False, indexing="xy": meshgrid(xi, sparse, indexing))
+
+
+def broadcast_arrays(args: Any) -> Any:
+    """Write numpy.broadcast_arrays as a broadcast_to for each."""
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(arg, shape) for arg in args)
+
+
+def meshgrid(xi: Any, sparse: bool, indexing: str) -> Any:
+    """Write numpy.meshgrid as each vector along an axis of its own, repeated along the others."""
+    n = len(xi)
+    axes = [1, 0, *range(2, n)][:n] if indexing == "xy" and n > 1 else range(n)
+    grids = tuple(
+        np.reshape(x, [-1 if i == axis else 1 for i in range(n)]) for x, axis in zip(xi, axes, strict=True)
+    )
+    return grids if sparse else broadcast_arrays(grids)
+
+
+rule(np.astype, lambda g, y, x, dtype, /, *, copy=True, device=None: g.astype(x.dtype))
+rule(np.linalg.matrix_transpose, lambda g, y, x: np.matrix_transpose(g))
+rule(np.reshape, lambda g, y, a, shape, order="C", copy=None: np.reshape(g, a.shape, explicit(order)))
+rule(np.ravel, lambda g, y, a, order="C": np.reshape(g, a.shape, explicit(order)))
 rule(np.squeeze, lambda g, y, a, axis=None: np.reshape(g, a.shape))
 rule(np.expand_dims, lambda g, y, a, axis: np.reshape(g, a.shape))
 for at_least in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
@@ -91,6 +133,15 @@ rule(np.vsplit, lambda g, y, ary, sections: np.concatenate(g, 0))
 rule(np.hsplit, lambda g, y, ary, sections: np.concatenate(g, min(ary.ndim - 1, 1)))
 rule(np.dsplit, lambda g, y, ary, sections: np.concatenate(g, 2))
 rule(np.pad, lambda g, y, array, pad_width, mode="constant", **how: unpad(g, array, pad_width, mode, how))
+
+
+def explicit(order: str) -> Any:
+    """Refuse orders that follow an array's place in memory, which its gradient need not share."""
+    if order not in ("C", "F"):
+        raise TypeError(
+            f"order={order!r} depends on memory layout and has no gradient rule; write order='C' or 'F'"
+        )
+    return order
 
 
 def inverse(axes: Any) -> Any:
