@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .recording import LEAF, Node, Recorded, function_name, make, recording_as, tensors_in
-from .rules.shapes import unbroadcast
+from .rules import unbroadcast
 
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:

@@ -22,7 +22,7 @@ from .recording import (
     results_are,
     tensors_in,
 )
-from .rules.indexing import getitem
+from .rules.indexing import add_at, getitem, multiply_at, set_at
 from .rules.shapes import astype
 
 _call: Callable[..., "Tensor"] = apply
@@ -305,6 +305,25 @@ class Tensor(Recorded):
         """Return the values converted to another type; gradients are converted back."""
         return _call(astype, (self, dtype))
 
+    @classmethod
+    def from_dlpack(cls, array: Any, requires_grad: bool = False, name: str | None = None) -> "Tensor":
+        """Wrap an array of another library (PyTorch, JAX, CuPy, ...) without copying it.
+
+        The memory is shared: the other library should not write to it while a gradient may need it.
+        """
+        view = np.from_dlpack(array).view()
+        view.setflags(write=False)
+        return cls(view, requires_grad, name)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return np.asarray(self).__dlpack__(**how)
+
+    def __dlpack_device__(self) -> Any:
+        return self.numpy().__dlpack_device__()
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(np.asarray(self))  # type: ignore[arg-type]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.node is not None:
             raise TypeError(
@@ -472,9 +491,20 @@ class Tensor(Recorded):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
-            "a Tensor does not change, since recorded calls may still need its values; "
-            "build a new one, such as  np.where(mask, value, x),  or give a leaf new values with assign(...)"
+            "a Tensor does not change, since recorded calls may still need its values; write  "
+            "x = x.at[index].set(value),  or np.where(mask, value, x), or give a leaf new values with assign"
         )
+
+    @property
+    def at(self) -> "At":
+        """Assignment as a function, as in JAX: ``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``.
+
+        Each returns a new Tensor, and gradients flow to both `x` and `v`.
+
+        >>> Tensor([1.0, 2.0, 3.0]).at[1:].set(0.0)
+        Tensor([1., 0., 0.])
+        """
+        return At(self)
 
     # Operators
 
@@ -505,6 +535,33 @@ class Tensor(Recorded):
 
     def __rpow__(self, base: Any) -> "Tensor":
         return _call(np.power, (base, self))
+
+
+class At:
+    """Where in a Tensor to set, add or multiply; see `Tensor.at`."""
+
+    def __init__(self, x: Tensor, index: Any = None):
+        self._x, self._index = x, index
+
+    def __getitem__(self, index: Any) -> "At":
+        return At(self._x, index)
+
+    def set(self, value: Any) -> Tensor:
+        """Return the Tensor with other values there."""
+        return _tensor(set_at(self._x, self._index, value))
+
+    def add(self, value: Any) -> Tensor:
+        """Return the Tensor with something added there; a place named twice gets both."""
+        return _tensor(add_at(self._x, self._index, value))
+
+    def multiply(self, value: Any) -> Tensor:
+        """Return the Tensor with its values there multiplied."""
+        return _tensor(multiply_at(self._x, self._index, value))
+
+
+def _tensor(result: Any) -> Tensor:
+    assert isinstance(result, Tensor)
+    return result
 
 
 results_are(Tensor)

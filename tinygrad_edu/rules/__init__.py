@@ -93,3 +93,15 @@ def constant(*fns: Function) -> None:
     """Declare functions whose result no gradient flows through: comparisons, argmax, shape, ..."""
     for fn in fns:
         RULES[fn] = CONSTANT
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
+    added = g.ndim - len(shape)
+    if added < 0 or (0 in shape and g.size):
+        return np.broadcast_to(g, shape)
+    axes = tuple(range(added))
+    if g.shape[added:] == shape:
+        return g.sum(axes)
+    axes += tuple(added + i for i, n in enumerate(shape) if n == 1 != g.shape[added + i])
+    return np.reshape(g.sum(axes), shape)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import define, rule
+from . import define, rule, unbroadcast
 
 
 def getitem(a: Any, index: Any) -> Any:
@@ -28,6 +28,37 @@ def put(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 rule(getitem, lambda g, y, a, index: put(g, index, a.shape))
+
+
+@primitive(
+    lambda g, y, a, index, v: set_at(g, index, 0),  # type: ignore[has-type]
+    None,
+    lambda g, y, a, index, v: unbroadcast(g[index] * last_there(index, a.shape), np.shape(v)),
+)
+def set_at(a: Any, index: Any, v: Any) -> Any:
+    """Return a copy of `a` with ``a[index] = v``; where a place is named twice, the last value stays."""
+    result = a.copy()
+    result[index] = v
+    return result
+
+
+def add_at(a: Any, index: Any, v: Any) -> Any:
+    """Return `a` with `v` added at `index`; a place named twice gets both."""
+    return a + put(np.broadcast_to(v, a[index].shape), index, a.shape)
+
+
+def multiply_at(a: Any, index: Any, v: Any) -> Any:
+    """Return `a` with ``a[index]`` multiplied by `v`."""
+    if not np.all(last_there(index, a.shape)):
+        raise ValueError("at[...].multiply names a place twice; multiply the factors first, or use two steps")
+    return a * set_at(np.ones_like(a), index, v)
+
+
+def last_there(index: Any, shape: tuple[int, ...]) -> Any:
+    """Tell which of the places that an index names are not named again later."""
+    places = np.zeros(shape, int)
+    order = np.arange(places[index].size).reshape(places[index].shape)
+    return set_at(places, index, order)[index] == order
 
 
 def is_basic(index: Any) -> bool:

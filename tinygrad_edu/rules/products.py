@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from . import define, rule
+from . import define, rule, unbroadcast
 from .indexing import put
-from .shapes import unbroadcast
 
 # matmul: dA = g Bᵀ and dB = Aᵀ g. A vector on the left is a row, one on the right a column.
 rule(

@@ -23,18 +23,6 @@ def astype(a: Any, dtype: Any) -> Any:
 rule(astype, lambda g, y, a, dtype: g.astype(a.dtype))
 
 
-def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
-    added = g.ndim - len(shape)
-    if added < 0 or (0 in shape and g.size):
-        return np.broadcast_to(g, shape)
-    axes = tuple(range(added))
-    if g.shape[added:] == shape:
-        return g.sum(axes)
-    axes += tuple(added + i for i, n in enumerate(shape) if n == 1 != g.shape[added + i])
-    return np.reshape(g.sum(axes), shape)
-
-
 def rearranges(*fns: Function) -> None:
     """Register functions whose output holds elements of their first argument, and zeros, rearranged."""
     for fn in fns:
