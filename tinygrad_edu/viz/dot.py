@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from .fold import Box, contents, fold
+from .formula import rule_text
 from .graph import Edge, Graph, GraphNode
 from .picture import Picture
 from .values import extremes, health, heatmap, readable, summary
@@ -183,6 +184,9 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
         rows.append(_pair(lines, node.value))
     rows += _gradient_rows(graph, node, level)
     if node.record is not None and level != "brief":
+        text = rule_text(graph, node)
+        if text:
+            rows.append(_row(f'<FONT COLOR="{BACK}">{escape(text, 120)}</FONT>', align="LEFT"))
         rows.append(_row(_small(escape(node.where), QUIET), align="RIGHT"))
     return _frame(rows)
 
@@ -190,7 +194,9 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
 def _title(node: GraphNode) -> str:
     word = {"input": "input", "parameter": "parameter", "op": "", "loss": "loss:"}[node.role]
     what = f"{word} {escape(node.op)}".strip() if node.op else word
-    return what if node.name is None else f"<B>{escape(node.name)}</B> {what}"
+    if node.name is None:
+        return f"<I>{escape(node.variable)}</I> {what}" if node.variable else what
+    return f"<B>{escape(node.name)}</B> {what}"
 
 
 def _scalar(node: GraphNode) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from ..backward import gradients as run_backward
 from ..recording import LEAF, Node, Recorded
 from ..rules.indexing import getitem
+from .source import Sources
 from .words import is_array, shape_text, spelled
 
 Role = Literal["input", "parameter", "op", "loss"]
@@ -38,7 +39,13 @@ class GraphNode:
     gradient: Any = None
     held: Any = None  # what a leaf's .grad holds
     outdated: bool = False  # whether a leaf was assigned new values since
+    variable: str | None = None  # what the user's line calls it
     record: Node | None = field(default=None, repr=False)
+
+    @property
+    def label(self) -> str | None:
+        """Its name, or else the variable that the user's line has it in."""
+        return self.variable if self.name is None else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -190,18 +197,24 @@ def _write_down(loss: Any, ops: Sequence[Any]) -> tuple[list[GraphNode], list[Ed
     nodes: list[GraphNode] = []
     edges: list[Edge] = []
     numbers: dict[int, int] = {}
+    files = Sources()
     if not ops:
         nodes.append(_leaf(0, loss, loss.data))
     for vertex in ops:
         sources = []
+        variable, names = files.names(vertex.node)
         for position, slot, arg in arguments(vertex.node):
             if id(arg) not in numbers:
                 numbers[id(arg)] = len(nodes)
                 nodes.append(_leaf(len(nodes), arg, _recorded_value(vertex.node, position, arg)))
-            sources.append((numbers[id(arg)], slot, position))
+            source = nodes[numbers[id(arg)]]
+            if source.variable is None and slot == f"arg {position + 1}":
+                source.variable = names.get(position)
+            sources.append((source.index, slot, position))
         number = numbers[id(vertex)] = len(nodes)
         edges += [Edge(source, number, slot, at, nodes[source].shape) for source, slot, at in sources]
         nodes.append(_computed(number, vertex, vertex is loss, nodes, sources))
+        nodes[number].variable = variable
     return nodes, edges, numbers
 
 
@@ -234,7 +247,7 @@ def _computed(
         vertex.name,
         vertex.data,
         op=node.name,
-        call=_call_text(node, {slot: nodes[source].name for source, slot, _ in sources}),
+        call=_call_text(node, {slot: nodes[source].label for source, slot, _ in sources}),
         scope=node.scope,
         source=node.source(),
         record=node,

@@ -81,7 +81,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         outfile: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> str:
-        """Write the DOT text and the picture beside it, as `graphviz.Digraph.render` does; return its path."""
+        """Write the DOT text and the picture beside it, as `graphviz.Digraph.render`; return the path."""
         _refuse("render", args, kwargs)
         target = Path(outfile) if outfile is not None else None
         format = format or (format_of(target) if target is not None else self.format)
