@@ -32,7 +32,8 @@ def freedom(a: Any, y: Any, axis: Any, ddof: Any, where: Any = True, correction:
 
 def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Return how far each element lies from the mean."""
-    return a - np.mean(a, axis=axis, keepdims=True, where=where)
+    chosen = {} if where is True else {"where": where}  # which other libraries' arrays need not know
+    return a - np.mean(a, axis=axis, keepdims=True, **chosen)
 
 
 def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:

@@ -140,7 +140,9 @@ def inverse(axes: Any) -> Any:
 def cut(g: Any, arrays: Any, axis: int | None) -> list[Any]:
     """Undo concatenate: cut `g` into pieces as long as the arrays were."""
     lengths = [np.size(a) if axis is None else np.shape(a)[axis] for a in arrays]
-    pieces = np.split(g, np.cumsum(lengths)[:-1], 0 if axis is None else axis)
+    ends = np.cumsum(lengths).tolist()
+    before = (slice(None),) * (0 if axis is None else axis % g.ndim)
+    pieces = [g[(*before, slice(end - n, end))] for end, n in zip(ends, lengths, strict=True)]
     return [np.reshape(piece, np.shape(a)) for piece, a in zip(pieces, arrays, strict=True)]
 
 
