@@ -1,0 +1,344 @@
+"""Plots of training: learning curves, weights as images, confusion matrices, predictions.
+
+Plain data goes in (dicts of lists, arrays, a Keras-style History) and a matplotlib Figure comes out, without
+pyplot and its global state. A Figure is saved with ``figure.savefig("curves.png")``.
+Colours are Okabe and Ito's, which people with any colour vision can tell apart.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["compare_optimizers", "confusion_matrix", "learning_curves", "predictions", "weights"]
+
+# blue, vermillion, green, purple, orange, sky blue, black. Source: M. Okabe, K. Ito, "Color Universal Design"
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+Curves = dict[str, Any]  # one run: the name of a measure, and its values, of shape (seeds, epochs)
+
+
+def learning_curves(histories: Any, title: str = "") -> "Figure":
+    """Plot loss and accuracy against epochs, on the training and the validation data, for one or more runs.
+
+    A line is solid on training data and dashed on validation data. Where a run was repeated with several
+    seeds, it is their mean, in a band from the lowest to the highest.
+
+    Args:
+        histories: what ``fit`` returned, or its ``history``: a dict with a list ``"loss"`` and, if they were
+            measured, a list whose name contains ``"acc"`` and both again with ``"val_"`` before them. Or a
+            dict of up to seven of these by the run's name, or of lists of these, one a seed.
+        title: a heading.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        TypeError, ValueError: `histories` is none of the above, has no loss, or its seeds differ in length.
+
+    >>> runs = {
+    ...     "l1_b32": {"loss": [0.9, 0.5, 0.4], "val_loss": [0.8, 0.6, 0.5]},
+    ...     "L2_b32": [{"loss": [0.9, 0.4, 0.3]}, {"loss": [0.8, 0.5, 0.2]}],
+    ... }
+    >>> [axes.get_ylabel() for axes in learning_curves(runs).axes]
+    ['loss']
+    """
+    runs = _runs(histories)
+    measures = ["loss", *_accuracy_of(runs)]
+    figure, panels = _panels(1, len(measures), (5.2 * len(measures), 3.8), title)
+    for axes, measure in zip(panels, measures, strict=True):
+        for color, (name, curves) in zip(COLORS, runs.items(), strict=False):
+            _line(axes, curves.get(measure), color, "-", f"{name} training".strip())
+            other = color if len(runs) > 1 else COLORS[1]
+            _line(axes, curves.get("val_" + measure), other, "--", f"{name} validation".strip())
+        _finish(axes, measure)
+    _legend_beside(figure, panels[0])
+    return figure
+
+
+def compare_optimizers(histories: Mapping[str, Any], title: str = "") -> "Figure":
+    """Plot how fast each optimizer learns: training loss on a logarithmic scale, and accuracy on new data.
+
+    Args:
+        histories: the runs by name, as in `learning_curves`. Where a run has no validation accuracy, its
+            training accuracy is shown.
+        title: a heading.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        TypeError, ValueError: as in `learning_curves`.
+
+    >>> figure = compare_optimizers({"SGD": {"loss": [1.0, 0.5]}, "Adam": {"loss": [0.6, 0.3]}})
+    >>> figure.axes[0].get_yscale()
+    'log'
+    """
+    runs = _runs(histories)
+    accuracy = _accuracy_of(runs)
+    measures = ["loss", *(["val_" + accuracy[0]] if _have(runs, "val_", accuracy) else accuracy)]
+    figure, panels = _panels(1, len(measures), (5.2 * len(measures), 3.8), title)
+    for axes, measure in zip(panels, measures, strict=True):
+        for color, (name, curves) in zip(COLORS, runs.items(), strict=False):
+            _line(axes, curves.get(measure), color, "-", name)
+        _finish(axes, measure)
+    _logarithmic(panels[0])
+    panels[0].set_ylabel("training loss (logarithmic)")
+    _legend_beside(figure, panels[0])
+    return figure
+
+
+def weights(model: Any, names: Sequence[str] | None = None, title: str = "") -> "Figure":
+    """Show the weights of a layer as images, one a unit: what each unit looks for.
+
+    All share one scale, symmetric about 0: red pixels speak for the unit, blue ones against it, and white
+    ones do not matter. A softmax regression's units are its classes.
+
+    Args:
+        model: a matrix of shape (pixels, units), array or Tensor, or a model, whose first matrix is taken.
+            Images are square, so that `pixels` must be a square number (28 * 28 for MNIST).
+        names: what to call the units; their numbers if left out.
+        title: a heading.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: there is no such matrix, or names are not one a unit.
+
+    >>> len(weights(np.eye(4)[:, :3]).axes)  # three images and the scale
+    4
+    """
+    matrix = _matrix(model)
+    side, units = math.isqrt(matrix.shape[0]), matrix.shape[1]
+    if side * side != matrix.shape[0]:
+        raise ValueError(f"weights shows square images, and {matrix.shape[0]} inputs are no square number")
+    names = _names(names, units)
+    columns = min(units, 5)
+    rows = math.ceil(units / columns)
+    figure, panels = _panels(rows, columns, (1.6 * columns + 0.8, 1.75 * rows + 0.2), title)
+    limit = float(np.abs(matrix).max()) or 1.0
+    for axes, unit, name in zip(panels, matrix.T, names, strict=False):
+        image = axes.imshow(unit.reshape(side, side), cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.set_title(name, fontsize=11)
+    for axes in panels:
+        axes.set_axis_off()
+    figure.colorbar(image, ax=panels, label="weight", shrink=0.8)
+    return figure
+
+
+def confusion_matrix(
+    true: Any, predicted: Any, names: Sequence[str] | None = None, title: str = ""
+) -> "Figure":
+    """Show how often each class was taken for each: rows are true classes, columns predicted ones.
+
+    Numbers count examples; the shade is their share of the row, so that a dark diagonal is a good model.
+
+    Args:
+        true: the labels, integers of shape (n,), or one-hot of shape (n, classes).
+        predicted: the same, or probabilities of shape (n, classes), of which the largest counts.
+        names: what to call the classes; their numbers if left out.
+        title: a heading.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: labels and predictions differ in number, or there are none.
+
+    >>> figure = confusion_matrix([0, 1, 1], [0, 1, 0])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1', '', '1', '1']
+    """
+    truth, guess = _classes(true), _classes(predicted)
+    if truth.shape != guess.shape or not truth.size:
+        raise ValueError(
+            f"one prediction a label is needed; got {truth.size} labels, {guess.size} predictions"
+        )
+    classes = 1 + int(max(truth.max(), guess.max()))
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (truth, guess), 1)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = 0.45 * classes + 1.5
+    figure, (axes,) = _panels(1, 1, (size + 0.6, size), title)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count or ""), ha="center", va="center", color=color, fontsize=9)
+    axes.set(xlabel="predicted", ylabel="true", xticks=range(classes), yticks=range(classes))
+    axes.set(xticklabels=_names(names, classes), yticklabels=_names(names, classes))
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.85)
+    return figure
+
+
+def predictions(
+    images: Any, predicted: Any, true: Any = None, columns: int = 10, title: str = ""
+) -> "Figure":
+    """Show images with what the model takes them for, and in orange, with ``≠``, where that is wrong.
+
+    Args:
+        images: of shape (n, pixels), square each, or (n, height, width). Every one is shown: give a few.
+        predicted: classes, integers of shape (n,), or probabilities of shape (n, classes).
+        true: the labels, integers or one-hot, if they are known.
+        columns: images a row.
+        title: a heading.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: images, predictions and labels differ in number, or images are not square.
+
+    >>> figure = predictions(np.zeros((2, 9)), [7, 2], true=[7, 3], columns=2)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['7', '2 ≠ 3']
+    """
+    pictures = _pictures(images)
+    guess = _classes(predicted)
+    truth = guess if true is None else _classes(true)
+    if not len(pictures) == len(guess) == len(truth) > 0:
+        raise ValueError(
+            f"predictions needs one prediction and one label an image, and got {len(pictures)} images, "
+            f"{len(guess)} predictions, {len(truth)} labels"
+        )
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    figure, panels = _panels(rows, columns, (1.05 * columns, 1.3 * rows), title)
+    for axes, picture, g, t in zip(panels, pictures, guess, truth, strict=False):
+        axes.imshow(picture, cmap="gray_r")
+        wrong = bool(g != t)
+        axes.set_title(f"{g} ≠ {t}" if wrong else f"{g}", color=COLORS[1] if wrong else "black", fontsize=11)
+    for axes in panels:
+        axes.set_axis_off()
+    return figure
+
+
+# From what the user has to runs, matrices, classes
+
+
+def _runs(histories: Any) -> dict[str, Curves]:
+    """Bring one history, or several by name, into one form: by run and measure, an array (seeds, epochs)."""
+    if hasattr(histories, "history") or (isinstance(histories, Mapping) and "loss" in histories):
+        histories = {"": histories}
+    if not isinstance(histories, Mapping) or not histories:
+        raise TypeError(
+            "learning curves need a History, its dict, or a dict of them by name; "
+            f"got {type(histories).__name__}"
+        )
+    if len(histories) > len(COLORS):
+        raise ValueError(f"{len(COLORS)} runs can be told apart by colour, and these are {len(histories)}")
+    return {name: _run(name, history) for name, history in histories.items()}
+
+
+def _run(name: str, history: Any) -> Curves:
+    """Stack the curves of one run, or of its repetitions with several seeds."""
+    seeds: Sequence[Any] = history if isinstance(history, (list, tuple)) else [history]
+    curves: list[Any] = [getattr(seed, "history", seed) for seed in seeds]
+    if not curves or not all(isinstance(curve, Mapping) and len(curve.get("loss", ())) for curve in curves):
+        raise ValueError(f"run {name!r} needs a list 'loss' with a value an epoch; it has {_keys(curves)}")
+    measures = [key for key in curves[0] if all(key in curve for curve in curves)]
+    for key in measures:
+        lengths = sorted({len(curve[key]) for curve in curves})
+        if len(lengths) > 1:
+            raise ValueError(f"the seeds of run {name!r} differ in length: {lengths} values of {key!r}")
+    return {key: np.array([curve[key] for curve in curves], dtype=float) for key in measures}
+
+
+def _keys(curves: list[Any]) -> str:
+    found = curves[0] if curves else {}
+    return (", ".join(map(repr, found)) or "nothing") if isinstance(found, Mapping) else repr(found)
+
+
+def _accuracy_of(runs: dict[str, Curves]) -> list[str]:
+    """Return the name under which the first run that has one keeps its accuracy, in a list; or none."""
+    names = [key for curves in runs.values() for key in curves if "acc" in key and not key.startswith("val_")]
+    return names[:1]
+
+
+def _have(runs: dict[str, Curves], prefix: str, accuracy: list[str]) -> bool:
+    return bool(accuracy) and all(prefix + accuracy[0] in curves for curves in runs.values())
+
+
+def _matrix(model: Any) -> Any:
+    """Return the first weight matrix of a model, or the matrix that was given."""
+    candidates = model.get_weights() if hasattr(model, "get_weights") else [model]
+    matrices = [m for m in map(_array, candidates) if m.ndim == 2 and m.size]
+    if not matrices:
+        raise ValueError(
+            "weights needs a matrix of shape (pixels, units), or a model that has one; "
+            f"got shapes {[np.shape(_array(candidate)) for candidate in candidates]}"
+        )
+    return matrices[0]
+
+
+def _array(given: Any) -> Any:
+    """Return the plain array in a Tensor, or anything else as an array."""
+    return np.asarray(given.detach() if hasattr(given, "detach") else given)
+
+
+def _classes(labels: Any) -> Any:
+    """Return integer labels as they are, and the place of the largest number of one-hot or probabilities."""
+    array = _array(labels)
+    return array.argmax(axis=1) if array.ndim == 2 else array.astype(int)
+
+
+def _pictures(images: Any) -> Any:
+    array = _array(images)
+    if array.ndim == 3:
+        return array
+    side = math.isqrt(array.shape[-1])
+    if array.ndim != 2 or side * side != array.shape[-1]:
+        raise ValueError(f"images of shape (n, pixels) must be square; these have shape {array.shape}")
+    return array.reshape(-1, side, side)
+
+
+def _names(names: Sequence[str] | None, n: int) -> list[str]:
+    if names is not None and len(names) != n:
+        raise ValueError(f"there are {n} to name, and {len(names)} names")
+    return [str(name) for name in (range(n) if names is None else names)]
+
+
+# Drawing
+
+
+def _panels(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple["Figure", list["Axes"]]:
+    """Return a new Figure and its axes, row after row."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            f'plots need matplotlib ({error}); pip install "tinygrad-edu[plot]" brings it'
+        ) from error
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    if title:
+        figure.suptitle(title)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _line(axes: "Axes", values: Any, color: str, style: str, label: str) -> None:
+    """Draw one curve: the mean over seeds, in the band that they span."""
+    if values is None:
+        return
+    epochs = np.arange(1, values.shape[1] + 1)
+    marker = "o" if len(epochs) == 1 else None
+    axes.plot(epochs, values.mean(0), style, color=color, linewidth=2, marker=marker, label=label)
+    if len(values) > 1:
+        axes.fill_between(epochs, values.min(0), values.max(0), color=color, alpha=0.2, linewidth=0)
+
+
+def _finish(axes: "Axes", measure: str) -> None:
+    """Label the axes, and leave out of the frame what carries nothing."""
+    words = measure.replace("val_", "validation ").replace("categorical_", "").replace("_", " ")
+    axes.set(xlabel="epoch", ylabel=words)
+    axes.locator_params(axis="x", integer=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+
+
+def _logarithmic(axes: "Axes") -> None:
+    """Make the vertical axis logarithmic, with plain numbers along it, not powers of ten."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+
+
+def _legend_beside(figure: "Figure", axes: "Axes") -> None:
+    """Put one legend for all panels beside them, where it covers no curve."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
