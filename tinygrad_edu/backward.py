@@ -115,29 +115,22 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         inputs: Sequence[Any] = node.args
     else:
         output, inputs = vertex.data, node.arrays
-    if (
-        type(total) is tuple
-    ):  # of a function with several results: those that nothing depends on have gradient zero
+    if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
     shares: list[tuple[Any, Any]] = []
-    vjps = node.rule.vjps or node.rule.vjps_of(node.args)
-    for position, (arg, vjp) in enumerate(zip(node.args, vjps, strict=False)):
+    for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (may be fewer)
         if vjp is None:
             continue
         if isinstance(arg, Recorded):
             if arg.node is not None:
                 part = vjp(total, output, *inputs, **node.kwargs)
-                if part is None:
-                    continue
-                if (
-                    type(part) is not np.ndarray
-                    or part.shape != arg.data.shape
-                    or part.dtype is not arg.data.dtype
-                ):
-                    part = _fitted(part, arg.data, node, position)
-                shares.append((arg, part))
+                like = arg.data
+                if type(part) is not np.ndarray or part.shape != like.shape or part.dtype is not like.dtype:
+                    part = _fitted(part, like, node)
+                if part is not None:
+                    shares.append((arg, part))
         elif tensors_in(arg):
-            shares += _matched(arg, vjp(total, output, *inputs, **node.kwargs), node, position)
+            shares += _matched(arg, vjp(total, output, *inputs, **node.kwargs), node)
     return shares
 
 
@@ -151,28 +144,30 @@ def _refuse_stale(node: Node) -> None:
             )
 
 
-def _matched(arg: Any, parts: Any, node: Node, position: int) -> Iterator[tuple[Recorded, Any]]:
+def _matched(arg: Any, parts: Any, node: Node) -> Iterator[tuple[Recorded, Any]]:
     """Pair the Tensors of a (nested) list argument with the gradients that a rule returned for it."""
+    if parts is None:
+        return
     if isinstance(arg, Recorded):
-        if arg.node is not None and parts is not None:
-            yield arg, _fitted(parts, arg.data, node, position)
-    elif isinstance(arg, (list, tuple)) and parts is not None:
+        if arg.node is not None:
+            yield arg, _fitted(parts, arg.data, node)
+    elif isinstance(arg, (list, tuple)):
         for item, part in zip(arg, parts, strict=True):
-            yield from _matched(item, part, node, position)
+            yield from _matched(item, part, node)
 
 
-def _fitted(part: Any, like: Any, node: Node, position: int) -> Any:
+def _fitted(part: Any, like: Any, node: Node) -> Any:
     """Give a rule's result the shape and dtype of the argument it is for, undoing broadcasting."""
-    if type(like) is tuple:
+    if part is None or type(like) is tuple:
         return part
     if not hasattr(part, "shape"):  # a number, or the list that a rule gives for an array taken as a list
         part = np.stack(part) if isinstance(part, list) else np.asarray(part)
     if part.shape != like.shape:
         if not node.rule.undo_broadcast:
             raise ValueError(
-                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for its argument "
-                f"number {position + 1} of shape {like.shape}; if the function broadcasts its arguments "
-                "element by element, register it with elementwise=True"
+                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for an argument of "
+                f"shape {like.shape}; if the function broadcasts its arguments element by element, register "
+                "it with elementwise=True"
             )
         part = unbroadcast(part, like.shape)
     return part if part.dtype == like.dtype else part.astype(like.dtype)

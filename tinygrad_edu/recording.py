@@ -185,7 +185,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         raise NoGradientRule(_no_rule(fn, recipe, needed - 1))
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
     if type(value) is np.ndarray:
-        value.setflags(write=False)
+        value.setflags(False)  # type: ignore[call-arg]
     elif isinstance(value, (list, tuple)):
         return _record_parts(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
     elif not hasattr(value, "dtype"):
@@ -221,7 +221,7 @@ def _real(value: Any, fn: Function) -> Any:
 def _wrap(value: Any) -> Any:
     """Wrap the array results of a call that is not recorded; leave anything else (shapes, ...) as it is."""
     if type(value) is np.ndarray:
-        value.setflags(write=False)
+        value.setflags(False)  # type: ignore[call-arg]
         return make(value)
     if isinstance(value, (list, tuple)):
         parts = [_wrap(part) for part in value]
