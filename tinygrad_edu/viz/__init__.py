@@ -1,6 +1,6 @@
 """Pictures of what happened: the graph behind a result, its values and its gradients.
 
-`draw` makes a Graphviz picture. Every kind of picture reads the same facts (`graph`).
+`draw` makes a Graphviz picture, `text` a tree for the terminal; both read the same facts (`graph`).
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from .picture import Picture
 
-__all__ = ["draw"]
+__all__ = ["draw", "mimebundle", "text"]
 
 
 def draw(
@@ -60,3 +60,43 @@ def draw(
     if level not in LEVELS:
         raise ValueError(f"level= takes one of {', '.join(map(repr, LEVELS))}, and got {level!r}")
     return picture_of(trace_graph(loss, gradients), level, title, limit, dot, timeout)
+
+
+def text(loss: Any, gradients: Literal["auto"] | bool = "auto", *, limit: int = 200) -> str:
+    """Return the graph that a result was computed by as a tree of text; it needs neither graphviz nor dot.
+
+    Args:
+        loss: the Tensor to start from.
+        gradients: as in `draw`.
+        limit: how many lines at most.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> w = tg.Tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> print(text(np.sum(w), gradients=True))  # doctest: +ELLIPSIS
+    loss: sum(w)  scalar float64  3  ‖gradient‖ 1 ok ...
+    └─ w: parameter  (2,) float64  μ 1.5  σ 0.5  ‖gradient‖ 1.414 ok
+    """
+    from .graph import trace_graph
+    from .tree import tree
+
+    return tree(trace_graph(loss, gradients), limit)
+
+
+def mimebundle(loss: Any, **options: Any) -> dict[str, str]:
+    """Return what a notebook shows for a result: SVG where it can be drawn, and text in any case.
+
+    `options` are those of `draw`. Without graphviz or dot, or if dot takes too long, there is only the text.
+
+    >>> import tinygrad_edu as tg
+    >>> sorted(mimebundle(tg.Tensor(2.0, requires_grad=True) * 3.0))
+    ['image/svg+xml', 'text/plain']
+    """
+    from .render import DotError
+
+    bundle = {"text/plain": text(loss, options.get("gradients", "auto"))}
+    try:
+        bundle["image/svg+xml"] = draw(loss, **options).svg
+    except (ImportError, DotError) as error:
+        bundle["text/plain"] += f"\n(no picture: {error})"
+    return bundle

@@ -19,6 +19,7 @@ Level = Literal["brief", "normal", "full"]
 LEVELS = ("brief", "normal", "full")
 HEADERS = {"input": "#bdd7ee", "parameter": "#c1e2c1", "op": "#ffe8b0", "loss": "#ffc9c9"}
 BACK, QUIET, PALE = "#c62828", "#616161", "#eef6ee"
+LETTERS = "ḡ: gradient of the node itself; x̄: of its argument x; ◦: element by element"
 CELL = 6  # a heatmap cell's side, in points
 
 
@@ -37,9 +38,10 @@ def picture_of(
     """Draw a graph with Graphviz."""
     boxes = fold(graph, limit)
     drawing = _Drawing(graph, level, boxes)
+    caption = _caption(graph, boxes, title, level)
     picture = Picture(dot=dot, timeout=timeout)
     picture.attr("graph", rankdir="TB", fontname="Helvetica", fontsize="11", nodesep="0.3", ranksep="0.35")
-    picture.attr("graph", label=f"<{_caption(graph, boxes, title)}>", labelloc="b", pad="0.2")
+    picture.attr("graph", label=f"<{caption}>", labelloc="b", pad="0.2")
     picture.attr("node", shape="plain", fontname="Helvetica", fontsize="10")
     picture.attr("edge", fontname="Helvetica", fontsize="9", color="#424242", arrowsize="0.7")
     drawing.clusters(picture)
@@ -164,7 +166,9 @@ def _forward_label(graph: Graph, edge: Edge, level: Level) -> str:
 
 def _backward_label(edge: Edge) -> str:
     assert edge.order is not None
-    return f"<B>{edge.order}</B>" + (f"<BR/>{escape(edge.unbroadcast, 80)}" if edge.unbroadcast else "")
+    return f"<B> \u00a0{edge.order} \u00a0</B>" + (
+        f"<BR/>{escape(edge.unbroadcast, 80)}" if edge.unbroadcast else ""
+    )
 
 
 def _table(graph: Graph, node: GraphNode, level: Level) -> str:
@@ -195,6 +199,8 @@ def _title(node: GraphNode) -> str:
     word = {"input": "input", "parameter": "parameter", "op": "", "loss": "loss:"}[node.role]
     what = f"{word} {escape(node.op)}".strip() if node.op else word
     if node.name is None:
+        if node.role == "loss" and node.variable == "loss":
+            return what
         return f"<I>{escape(node.variable)}</I> {what}" if node.variable else what
     return f"<B>{escape(node.name)}</B> {what}"
 
@@ -269,7 +275,7 @@ def _norms(found: Sequence[Any]) -> str:
     )
 
 
-def _caption(graph: Graph, boxes: Sequence[Box], title: str) -> str:
+def _caption(graph: Graph, boxes: Sequence[Box], title: str, level: Level) -> str:
     """Write the picture's title, what is folded, and the key to its colours."""
     lines = [f'<B><FONT POINT-SIZE="13">{escape(title, 80)}</FONT></B>'] if title else []
     if boxes:
@@ -282,9 +288,12 @@ def _caption(graph: Graph, boxes: Sequence[Box], title: str) -> str:
     key = "".join(f'<TD BGCOLOR="{color}">{role}</TD>' for role, color in HEADERS.items())
     back = "← gradients, numbered in the order of the backward pass"
     arrows = f'<TD>→ values</TD><TD><FONT COLOR="{BACK}">{back}</FONT></TD>'
+    letters = (
+        f'<TR><TD COLSPAN="6"><FONT COLOR="{BACK}">{LETTERS}</FONT></TD></TR>' if level != "brief" else ""
+    )
     return (
         '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="3" CELLPADDING="2">'
-        f"{text}<TR>{key}{arrows}</TR></TABLE>"
+        f"{text}<TR>{key}{arrows}</TR>{letters}</TABLE>"
     )
 
 

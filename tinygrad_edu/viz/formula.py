@@ -11,6 +11,7 @@ import inspect
 import linecache
 import re
 import types
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ TRANSPOSED = ("turned", "transpose", "swapaxes", "matrix_transpose", "T", "mT")
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 LONGEST = 110
+MOST = 6  # arguments of one call that get a formula
 
 
 def rule_text(graph: Graph, node: GraphNode) -> str:
@@ -63,10 +65,11 @@ def rule_text(graph: Graph, node: GraphNode) -> str:
         return f"ḡ for result {spelled(node.record.args[1])}, 0 for the others"
     try:
         with np.errstate(all="ignore"):
-            equations = _equations(graph, node, edges, names)
+            equations = _equations(graph, node, edges[:MOST], names)
     except Exception:  # whatever a rule does that symbols cannot do: its source says the same
-        equations = _from_source(node, edges, names)
+        equations = _from_source(node, edges[:MOST], names)
     text = "   ".join(f"{left} = {right}" for left, right in equations.items())
+    text += "   …" if len(edges) > MOST else ""
     return visible(text, LONGEST) if text else ""
 
 
@@ -143,7 +146,7 @@ def _summed(part: Any, shape: tuple[int, ...], undo: bool) -> str:
 
 def barred(name: str) -> str:
     """Write the symbol of a gradient: a bar over the first letter."""
-    return name[0] + "\u0304" + name[1:]
+    return unicodedata.normalize("NFC", name[0] + "\u0304" + name[1:])
 
 
 class Symbol:
@@ -291,19 +294,23 @@ def _sum(minus: bool, a: Symbol, b: Symbol, value: Any) -> Symbol:
 
 
 def _product(a: Symbol, b: Symbol, value: Any) -> Symbol:
-    """Write ``a·b`` with a number or scalar in front, and ``a ∘ b`` element by element."""
+    """Write ``a·b`` with a number or scalar in front, and ``a ◦ b`` element by element."""
     if "0" in (a.text, b.text):
         return Symbol("0", value)
     if "1" in (a.text, b.text):
         return b if a.text == "1" else a
     if a.text == b.text and a.level == ATOM:
         return _power(a, Symbol("2", 2), value)
-    if b.text[0].isdigit() and not a.text[0].isdigit():
+    if _is_number(b) and not _is_number(a):
         a, b = b, a
     scalar = np.ndim(a.value) == 0 or np.ndim(b.value) == 0
     left, right = (s.within(TIMES) if scalar or s.level != DOT else f"({s.text})" for s in (a, b))
     right = f"({right})" if right.startswith("−") else right
-    return Symbol(f"{left}·{right}" if scalar else f"{left} ∘ {right}", value, TIMES)
+    return Symbol(f"{left}·{right}" if scalar else f"{left} ◦ {right}", value, TIMES)
+
+
+def _is_number(symbol: Symbol) -> bool:
+    return symbol.level == ATOM and symbol.text.replace(".", "").isdigit()
 
 
 def _power(a: Symbol, b: Symbol, value: Any) -> Symbol:

@@ -225,12 +225,16 @@ def _recorded_value(node: Node, position: int, arg: Any) -> Any:
     return arg.data if isinstance(arg, Recorded) else arg
 
 
+def _name(tensor: Any) -> str | None:
+    return None if tensor.name is None else str(tensor.name)
+
+
 def _leaf(index: int, arg: Any, value: Any) -> GraphNode:
     if not isinstance(arg, Recorded):
         return GraphNode(index, "input", None, value)
     role: Role = "parameter" if arg.node is LEAF else "input"
     held = None if arg.grad is None else arg.grad.data
-    return GraphNode(index, role, arg.name, value, held=held, outdated=arg.data is not value)
+    return GraphNode(index, role, _name(arg), value, held=held, outdated=arg.data is not value)
 
 
 def _computed(
@@ -244,7 +248,7 @@ def _computed(
     return GraphNode(
         index,
         "loss" if is_loss else "op",
-        vertex.name,
+        _name(vertex),
         vertex.data,
         op=node.name,
         call=_call_text(node, {slot: nodes[source].label for source, slot, _ in sources}),
@@ -259,7 +263,7 @@ def _call_text(node: Node, names: dict[str, str | None]) -> str:
 
     def written(slot: str, arg: Any) -> str:
         if slot in names:
-            return names[slot] or "·"
+            return "·" if names[slot] is None else names[slot] or "''"
         if isinstance(arg, (list, tuple)) and any(key.startswith(slot + "[") for key in names):
             return "[" + ", ".join(written(f"{slot}[{i}]", item) for i, item in enumerate(arg)) + "]"
         return spelled(arg)
