@@ -164,10 +164,13 @@ def _fitted(part: Any, like: Any, node: Node) -> Any:
         part = np.stack(part) if isinstance(part, list) else np.asarray(part)
     if part.shape != like.shape:
         if not node.rule.undo_broadcast:
+            number = next(
+                (f"its argument number {i}" for i, x in enumerate(node.arrays, 1) if x is like), "a list"
+            )
             raise ValueError(
-                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for an argument of "
-                f"shape {like.shape}; if the function broadcasts its arguments element by element, register "
-                "it with elementwise=True"
+                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for {number} of shape "
+                f"{like.shape}; if the function broadcasts its arguments element by element, register it with "
+                "elementwise=True"
             )
         part = unbroadcast(part, like.shape)
     return part if part.dtype == like.dtype else part.astype(like.dtype)
@@ -197,7 +200,8 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
         start = root.data.dtype.type(1) if isinstance(root.data, np.generic) else np.ones_like(root.data)
         return make(start) if create_graph else start
     if not isinstance(gradient, Recorded):
-        gradient = make(gradient if hasattr(gradient, "__array_function__") else np.asarray(gradient))
+        foreign = hasattr(gradient, "__array_function__") and not isinstance(gradient, np.ndarray)
+        gradient = make(gradient if foreign else np.array(gradient))
     if gradient.data.shape != shape:
         raise ValueError(f"gradient= needs the Tensor's own shape {shape}, and got {gradient.data.shape}")
     start = gradient if create_graph else gradient.data

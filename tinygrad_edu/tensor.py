@@ -50,6 +50,14 @@ def _own(data: Any, dtype: Any = None) -> Any:
     return array
 
 
+def _refuse_out(name: str, kwargs: dict[str, Any]) -> None:
+    if kwargs.get("out") is not None:
+        raise TypeError(
+            "out= (or an in-place operator on a plain array) cannot hold a recorded result; "
+            f"write  result = {name}(...)  instead"
+        )
+
+
 def _cast(inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """Apply a ufunc's dtype= to its inputs, and drop the options that change nothing about its result."""
     if kwargs.get("where", True) is not True:
@@ -97,6 +105,9 @@ class Tensor(Recorded):
 
     Raises:
         TypeError: `requires_grad` on data that is not real floating point.
+
+    A plain array that meets a Tensor in a call is remembered as it is, without a copy: leave it unchanged until
+    `backward`, or wrap it in a Tensor first.
 
     >>> import numpy as np
     >>> w = Tensor([1.0, 2.0], requires_grad=True, name="w")
@@ -358,11 +369,7 @@ class Tensor(Recorded):
     # NumPy's protocols
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
-            raise TypeError(
-                f"out= (or an in-place operator on a plain array) cannot hold a recorded result; "
-                f"write  result = np.{ufunc.__name__}(...)  instead"
-            )
+        _refuse_out(f"np.{ufunc.__name__}", kwargs)
         if method == "__call__":
             return apply(ufunc, _cast(inputs, kwargs), kwargs) if kwargs else apply(ufunc, inputs)
         if method == "outer":
@@ -378,6 +385,7 @@ class Tensor(Recorded):
         return apply(getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        _refuse_out(function_name(func), kwargs)
         return apply(func, args, kwargs)
 
     # Shapes and reductions

@@ -215,7 +215,7 @@ rule(np.real, lambda g, y, val: g)
 rule(np.real_if_close, lambda g, y, a, tol=100: g)
 rule(np.conjugate, lambda g, y, x: g)
 for imaginary in (np.imag, np.angle):
-    rule(imaginary, lambda g, y, z, *args: np.zeros_like(g))
+    rule(imaginary, lambda g, y, z, deg=False: np.zeros_like(g))
 
 # steps: flat almost everywhere
 for step in (np.sign, np.floor, np.ceil, np.rint, np.trunc, np.fix, np.round, np.around, np.spacing):

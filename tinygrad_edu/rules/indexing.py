@@ -37,7 +37,7 @@ rule(getitem, lambda g, y, a, index: put(g, index, a.shape))
 )
 def set_at(a: Any, index: Any, v: Any) -> Any:
     """Return a copy of `a` with ``a[index] = v``; where a place is named twice, the last value stays."""
-    result = a.copy()
+    result = a.copy() if a.ndim else np.array(a)
     result[index] = v
     return result
 
