@@ -164,13 +164,11 @@ def _fitted(part: Any, like: Any, node: Node) -> Any:
         part = np.stack(part) if isinstance(part, list) else np.asarray(part)
     if part.shape != like.shape:
         if not node.rule.undo_broadcast:
-            number = next(
-                (f"its argument number {i}" for i, x in enumerate(node.arrays, 1) if x is like), "a list"
-            )
+            places = [f"its argument number {i}" for i, array in enumerate(node.arrays, 1) if array is like]
             raise ValueError(
-                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for {number} of shape "
-                f"{like.shape}; if the function broadcasts its arguments element by element, register it with "
-                "elementwise=True"
+                f"the gradient rule of {function_name(node.fn)} gave shape {part.shape} for "
+                f"{places[0] if places else 'a list item'} of shape {like.shape}; if the function broadcasts "
+                "its arguments element by element, register it with elementwise=True"
             )
         part = unbroadcast(part, like.shape)
     return part if part.dtype == like.dtype else part.astype(like.dtype)

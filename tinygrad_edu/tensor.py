@@ -106,8 +106,8 @@ class Tensor(Recorded):
     Raises:
         TypeError: `requires_grad` on data that is not real floating point.
 
-    A plain array that meets a Tensor in a call is remembered as it is, without a copy: leave it unchanged until
-    `backward`, or wrap it in a Tensor first.
+    A plain array that meets a Tensor in a call is remembered as it is, without a copy: leave it unchanged
+    until `backward`, or wrap it in a Tensor first.
 
     >>> import numpy as np
     >>> w = Tensor([1.0, 2.0], requires_grad=True, name="w")
