@@ -31,7 +31,7 @@ from tinygrad_edu.testing.strategies import (
 
 
 class Case(NamedTuple):
-    """The arguments of one call, options for `check_gradient`, and what to call if not the function itself."""
+    """The arguments of a call, options for `check_gradient`, and what to call if not the function itself."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -93,9 +93,14 @@ DOMAINS: dict[Any, tuple[Any, ...]] = {
     np.power: (POSITIVE, (-2.0, 2.0)),
     np.float_power: (POSITIVE, (-2.0, 2.0)),
     np.exp: ((-2.0, 2.0),),
+    np.spacing: (((0.6, 0.9),),),
+    np.modf: (((0.2, 0.8), (-1.8, -1.2)),),
+    np.divmod: (((0.2, 0.8), (-0.8, -0.2)), ((1.0, 2.0), (-2.0, -1.0))),
+    np.frexp: (((0.6, 0.9), (1.2, 1.8), (-0.9, -0.6)),),
     np.sin: ((-4.0, 4.0),),
     np.cos: ((-4.0, 4.0),),
 }
+SMALL_STEP = {"step": 1 / 1024}  # where kinks are near and pieces between them straight
 TIES = {np.maximum, np.minimum, np.fmax, np.fmin}
 
 
@@ -106,7 +111,8 @@ def elementwise(draw: Any, count: int, domains: tuple[Any, ...] = (), distinct: 
     forms = draw(broadcastable(count))
     drawn = [draw(arrays(form, domain)) for form, domain in zip(forms, domains, strict=True)]
     if distinct:  # values of different arguments never tie
-        drawn = [draw(arrays(form, distinct=True)) + 0.1 * i for i, form in enumerate(forms)]
+        drawn = [draw(arrays(form, distinct=True)) + 0.15 * i for i, form in enumerate(forms)]
+        return Case(tuple(drawn), {}, SMALL_STEP)
     return call(*drawn)
 
 
@@ -222,10 +228,10 @@ def _(draw: Any) -> Case:
     x = draw(arrays())
     shape = draw(st.permutations(x.shape).map(tuple))
     choices = [shape, (*shape, 1), x.size] + ([-1, (-1,), (1, -1)] if x.size else [])
-    return call(x, draw(st.sampled_from(choices)), **options(draw, order=st.sampled_from("CFA")))
+    return call(x, draw(st.sampled_from(choices)), **options(draw, order=st.sampled_from("CF")))
 
 
-covers(np.ravel)(lambda draw: call(draw(arrays()), **options(draw, order=st.sampled_from("CFAK"))))
+covers(np.ravel)(lambda draw: call(draw(arrays()), **options(draw, order=st.sampled_from("CF"))))
 covers(np.copy)(lambda draw: call(draw(arrays()), **options(draw, order=st.sampled_from("CFAK"))))
 covers(np.atleast_1d, np.atleast_2d, np.atleast_3d)(lambda draw: call(draw(arrays())))
 covers(np.matrix_transpose)(lambda draw: call(draw(arrays(shapes(2)))))

@@ -20,8 +20,9 @@ NOISE = 1e-11  # what rounding may add to a measured slope, as a share of the te
 
 
 class Mode(NamedTuple):
-    """The gradients of one run in reverse mode, and the Tensors it ran on."""
+    """The results and gradients of one run in reverse mode, and the Tensors it ran on."""
 
+    results: list[Any]
     gradients: list[Any]
     tensors: list[Tensor]
     cotangents: list[Tensor]
@@ -40,10 +41,10 @@ def check_gradient(
 ) -> None:
     """Raise an AssertionError unless the gradients of ``f(*args, **kwargs)`` are right.
 
-    Checked, with a random gradient for the result: the gradient of each argument has its shape and dtype and
-    equals the measured slope; recording the backward pass (``create_graph``) changes nothing; the gradient of
-    the gradient, with respect to the arguments and to the result's gradient, equals the measured one; the
-    gradient in float32 equals that in float64 up to float32's precision.
+    Checked, with a random gradient for the result: recording changes no result; the gradient of each argument
+    has its shape and dtype and equals the measured slope; recording the backward pass (``create_graph``)
+    changes nothing; the gradient of the gradient, with respect to the arguments and to the result's
+    gradient, equals the measured one; float32 gives the same as float64, up to float32's precision.
 
     Args:
         f: a function of arrays and Tensors; its floating-point results are checked, others are ignored.
@@ -79,9 +80,10 @@ def check_gradient(
     cotangents = [_random(random, y) for y in values]
 
     first = _reverse(call, points, cotangents)
+    _same_results(name, first.results, values)
     _same_kind(name, labels, first.gradients, points)
     measured = numerical_vjp(call, points, cotangents, step)
-    noise = NOISE * _size(cotangents, values)
+    noise = _noise(cotangents, call, points, step)
     _compare(f"{name}: gradient of", labels, first.gradients, measured, rtol, noise)
     if order > 1:
         _check_second(name, labels, call, points, cotangents, first.gradients, rtol, step)
@@ -127,14 +129,17 @@ def _check_second(
     for gradient, c in zip(second.gradients, direction, strict=True):
         if gradient.requires_grad:
             gradient.backward(c)
-    noise = NOISE * _size(direction, gradients)
-    changes = numerical_jvp(
-        lambda *xs: _reverse(call, list(xs), cotangents).gradients, points, direction, step
-    )
+
+    def gradient_at(*xs: Any) -> list[Any]:
+        return _reverse(call, list(xs), cotangents).gradients
+
+    changes = numerical_jvp(gradient_at, points, direction, step)
+    inherited = 1e-2 * _noise(cotangents, call, points, step)  # gradients may be differences of larger terms
+    noise = _noise(direction, gradient_at, points, step) + inherited
     _compare(f"{name}: second-order gradient of", labels, _grads(second.tensors), changes, rtol, noise)
     slopes = numerical_jvp(call, points, direction, step)
     results = [f"the result's gradient ({i})" for i in range(len(slopes))]
-    noise = NOISE * (_size(cotangents, call(*points)) + _size(direction, direction))
+    noise = _noise(cotangents, call, points, step) + NOISE * _size(direction, direction)
     _compare(f"{name}: second-order gradient of", results, _grads(second.cotangents), slopes, rtol, noise)
 
 
@@ -143,7 +148,9 @@ def _check_float32(
 ) -> None:
     """Compare the gradient in float32 with that in float64 at the very same (rounded) point."""
     rounded = [x.astype(np.float32) for x in points]
-    single = _reverse(call, rounded, cotangents).gradients
+    mode = _reverse(call, rounded, cotangents)
+    single = mode.gradients
+    _same_results(f"{name} in float32", mode.results, call(*rounded))
     _same_kind(f"{name} in float32", labels, single, rounded)
     exact_points = [x.astype(np.float64) for x in rounded]
     exact = _reverse(call, exact_points, cotangents).gradients
@@ -167,11 +174,13 @@ def _reverse(
     for output, start in zip(outputs, starts, strict=True):
         if isinstance(output, Tensor) and output.requires_grad:
             output.backward(start, create_graph=create_graph)
+    gradients: list[Any] = _grads(tensors)
     if create_graph:
-        return Mode(
-            [Tensor(np.zeros_like(t.data)) if t.grad is None else t.grad for t in tensors], tensors, starts
-        )
-    return Mode(_grads(tensors), tensors, starts)
+        gradients = [
+            t.grad if isinstance(t.grad, Tensor) else Tensor(g)
+            for t, g in zip(tensors, gradients, strict=True)
+        ]
+    return Mode(outputs, gradients, tensors, starts)
 
 
 def _leaf(x: Any) -> Tensor:
@@ -183,7 +192,21 @@ def _leaf(x: Any) -> Tensor:
 
 def _grads(tensors: list[Tensor]) -> list[Any]:
     """Return the gradients that reached some leaves as arrays, zeros where none did."""
-    return [np.zeros_like(t.data) if t.grad is None else np.asarray(t.grad.detach()) for t in tensors]
+    found = [np.zeros_like(t.data) if t.grad is None else t.grad for t in tensors]
+    return [np.asarray(g.detach() if isinstance(g, Tensor) else g) for g in found]
+
+
+def _same_results(name: str, got: list[Any], expected: list[Any]) -> None:
+    """Check that the results on Tensors are those on arrays, up to rounding."""
+    assert len(got) == len(expected), f"{name}: {len(got)} results on Tensors, {len(expected)} on arrays"
+    for i, (have, want) in enumerate(zip(got, expected, strict=True)):
+        for kind in ("shape", "dtype"):
+            on_tensors, on_arrays = getattr(have, kind), getattr(want, kind)
+            assert on_tensors == on_arrays, f"{name}: {kind} {on_tensors} on Tensors, {on_arrays} on arrays"
+        have = np.asarray(have.detach() if isinstance(have, Tensor) else have)
+        slack = 100 * float(np.finfo(want.dtype).eps)
+        largest = np.fmax.reduce(np.abs(want), axis=None, initial=0)
+        _compare(f"{name}: on Tensors,", [f"result {i}"], [have], [want], slack, slack * float(largest))
 
 
 def _same_kind(name: str, labels: list[str], gradients: list[Any], points: list[Any]) -> None:
@@ -199,9 +222,10 @@ def _compare(
     """Check element by element, and name the worst."""
     for label, have, want in zip(labels, got, expected, strict=True):
         have, want = np.asarray(have, float), np.asarray(want, float)
-        largest = np.max(np.abs(want), initial=0)
+        largest = np.fmax.reduce(np.abs(want), axis=None, initial=0)
         allowed = rtol * np.abs(want) + noise + 1e-4 * rtol * largest
         excess = np.where(np.isfinite(have), np.abs(have - want) - allowed, np.inf)
+        excess = np.where(np.isnan(have) & np.isnan(want), 0, excess)
         if np.any(~(excess <= 0)):
             worst = np.unravel_index(np.argmax(excess), excess.shape)
             raise AssertionError(
@@ -214,6 +238,12 @@ def _compare(
 def _size(weights: list[Any], values: list[Any]) -> float:
     """Return the size of the terms of ``sum(weights * values)``, which rounding errors are a share of."""
     return float(sum(np.sum(np.abs(w * np.asarray(v, float))) for w, v in zip(weights, values, strict=True)))
+
+
+def _noise(weights: list[Any], f: Callable[..., list[Any]], points: list[Any], step: float) -> float:
+    """Return how far rounding may put off the slopes of ``sum(weights * f(*points))``, as measured."""
+    nearby = [x + 4 * step * np.fmax(1, np.abs(x)) for x in points]
+    return NOISE * (_size(weights, f(*points)) + _size(weights, f(*nearby)))
 
 
 def _random(random: np.random.Generator, like: Any) -> Any:

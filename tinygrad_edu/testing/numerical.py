@@ -107,9 +107,7 @@ def numerical_jvp(
     """
     xs = [np.asarray(x, float) for x in xs]
     tangents = [np.asarray(v, float) for v in tangents]
-    speeds = [
-        np.max(np.abs(v) / np.maximum(1, np.abs(x)), initial=0) for x, v in zip(xs, tangents, strict=True)
-    ]
+    speeds = [np.max(np.abs(v) / np.fmax(1, np.abs(x)), initial=0) for x, v in zip(xs, tangents, strict=True)]
     single = True
 
     def along(t: Any) -> list[Any]:

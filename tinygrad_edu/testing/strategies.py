@@ -77,7 +77,7 @@ def arrays(
     size = math.prod(sides)
     if distinct:
         spread = 0.3 * (np.arange(size) - size // 2) + 0.15
-        values = random.permutation(spread) + random.uniform(-0.05, 0.05, size)
+        values = random.permutation(spread) + random.uniform(-0.03, 0.03, size)
     else:
         intervals = [domain] if isinstance(domain[0], (int, float)) else list(domain)
         low, high = np.array(intervals, float)[random.integers(len(intervals), size=size)].reshape(size, 2).T
