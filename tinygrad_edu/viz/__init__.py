@@ -74,7 +74,7 @@ def text(loss: Any, gradients: Literal["auto"] | bool = "auto", *, limit: int = 
     >>> import tinygrad_edu as tg
     >>> w = tg.Tensor([1.0, 2.0], requires_grad=True, name="w")
     >>> print(text(np.sum(w), gradients=True))  # doctest: +ELLIPSIS
-    loss: sum(w)  scalar float64  3  ‖gradient‖ 1 ok ...
+    loss: sum(w)  scalar float64  3  gradient 1 ok ...
     └─ w: parameter  (2,) float64  μ 1.5  σ 0.5  ‖gradient‖ 1.414 ok
     """
     from .graph import trace_graph

@@ -181,7 +181,7 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
         rows.append(_row(facts + _scalar(node)))
     else:
         lines = [facts, escape(summary(node.value))]
-        if level == "full":
+        if level == "full" and node.shape:
             lines += [escape(line) for line in (extremes(node.value), _numbers(node.value)) if line]
         if node.outdated:
             lines.append(_small("assigned new values since", QUIET))
@@ -190,9 +190,17 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
     if node.record is not None and level != "brief":
         text = rule_text(graph, node)
         if text:
-            rows.append(_row(f'<FONT COLOR="{BACK}">{escape(text, 120)}</FONT>', align="LEFT"))
+            rows.append(_row(f'<FONT COLOR="{BACK}">{_equations(text)}</FONT>', align="LEFT"))
         rows.append(_row(_small(escape(node.where), QUIET), align="RIGHT"))
     return _frame(rows)
+
+
+def _equations(text: str) -> str:
+    """Write equations side by side, or below each other where they would make the table wide."""
+    equations = [escape(equation, 120) for equation in text.split("   ")]
+    if len(text) <= 32:
+        return " \u00a0 ".join(equations)
+    return "".join(f'{equation}<BR ALIGN="LEFT"/>' for equation in equations)
 
 
 def _title(node: GraphNode) -> str:
@@ -206,7 +214,11 @@ def _title(node: GraphNode) -> str:
 
 
 def _scalar(node: GraphNode) -> str:
-    return f" {escape(summary(node.value))}" if readable(node.value) and node.value.ndim == 0 else ""
+    return f" {escape(summary(node.value))}" if _is_scalar(node.value) else ""
+
+
+def _is_scalar(value: Any) -> bool:
+    return readable(value) and value.ndim == 0
 
 
 def _numbers(value: Any) -> str:
@@ -227,12 +239,13 @@ def _gradient_rows(graph: Graph, node: GraphNode, level: Level) -> list[str]:
     if node.gradient is None:
         return [_row(_small("no gradient reaches it", QUIET), align="LEFT")]
     norm, word, color = health(node.gradient)
-    lines = [f'‖gradient‖ {number(norm)} <FONT COLOR="{color}"><B>{word}</B></FONT>']
+    what = f"gradient {summary(node.gradient)}" if _is_scalar(node.gradient) else f"‖gradient‖ {number(norm)}"
+    lines = [f'{what} <FONT COLOR="{color}"><B>{word}</B></FONT>']
     if meet:
         lines.append(f'<FONT COLOR="{BACK}">{meet}</FONT>')
     if level == "brief":
         return [_row("<BR/>".join(lines), PALE)]
-    if level == "full":
+    if level == "full" and node.shape:
         lines += [escape(line) for line in (summary(node.gradient), _numbers(node.gradient)) if line]
     if node.held is not None and not _same(node.held, node.gradient):
         lines.append(_small(f".grad holds another, of norm {number(health(node.held).norm)}", QUIET))

@@ -149,6 +149,10 @@ def barred(name: str) -> str:
     return unicodedata.normalize("NFC", name[0] + "\u0304" + name[1:])
 
 
+class Count(int):
+    """A number of elements. As a factor it cancels: ``ḡ·10/320`` is written ``ḡ/32``."""
+
+
 class Symbol:
     """An array together with how it is written. What NumPy does to it happens to both."""
 
@@ -156,6 +160,7 @@ class Symbol:
         self.text = text
         self.value = value
         self.level = level
+        self.times: tuple[Symbol, float] = (self, 1.0)  # it is this Symbol times this number
 
     def within(self, level: int) -> str:
         """Return the text, in parentheses if it binds less than `level`."""
@@ -175,6 +180,8 @@ class Symbol:
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self.value, name)
+        if name in ("shape", "size"):
+            return tuple(map(Count, found)) if name == "shape" else Count(found)
         if callable(found):
             return lambda *args, **kwargs: _named(
                 name, (self, *args), kwargs, found(*real(args), **real(kwargs))
@@ -234,6 +241,8 @@ def real(value: Any) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return type(value)(real(item) for item in value)
+    if isinstance(value, Count):
+        return int(value)
     return {key: real(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
@@ -262,6 +271,8 @@ def _written(ufunc: Any, inputs: Sequence[Any], value: Any) -> Symbol:
         return Symbol(f"[{a.text} {COMPARISONS[ufunc]} {b.text}]", value)
     if ufunc in (np.add, np.subtract):
         return _sum(ufunc is np.subtract, a, b, value)
+    if ufunc in (np.multiply, np.divide) and type(b.value) is Count:
+        return _scaled(a, 1 / b.value if ufunc is np.divide else float(b.value), value)
     if ufunc is np.multiply:
         return _product(a, b, value)
     if ufunc is np.divide:
@@ -309,6 +320,21 @@ def _product(a: Symbol, b: Symbol, value: Any) -> Symbol:
     return Symbol(f"{left}·{right}" if scalar else f"{left} ◦ {right}", value, TIMES)
 
 
+def _scaled(a: Symbol, factor: float, value: Any) -> Symbol:
+    """Write a multiple of a Symbol, its numbers of elements cancelled against each other."""
+    whole, before = a.times
+    factor *= before
+    parts = round(1 / factor) if factor else 0
+    if abs(factor - 1) < 1e-9:
+        scaled = Symbol(whole.text, value, whole.level)
+    elif parts > 1 and abs(factor * parts - 1) < 1e-9:
+        scaled = Symbol(f"{whole.within(TIMES)}/{parts}", value, TIMES)
+    else:
+        scaled = Symbol(f"{number(factor)}·{whole.within(TIMES)}", value, TIMES)
+    scaled.times = whole, factor
+    return scaled
+
+
 def _is_number(symbol: Symbol) -> bool:
     return symbol.level == ATOM and symbol.text.replace(".", "").isdigit()
 
@@ -326,6 +352,9 @@ def _named(name: str, args: Sequence[Any], kwargs: dict[str, Any], value: Any) -
     """Write a call of a function with a name."""
     if not _holds_arrays(value) or not _symbols_in([*args, *kwargs.values()]):
         return value  # a shape, a count, a text, ...
+    for arg in args:
+        if isinstance(arg, Symbol) and arg.value is value:
+            return arg  # handed back as it was
     if name in ("zeros_like", "ones_like"):
         return Symbol("0" if name == "zeros_like" else "1", value)
     if name in UNSEEN and isinstance(args[UNSEEN[name]], Symbol):

@@ -250,7 +250,7 @@ def _computed(
         "loss" if is_loss else "op",
         _name(vertex),
         vertex.data,
-        op=node.name,
+        op=node.name.lstrip("_"),
         call=_call_text(node, {slot: nodes[source].label for source, slot, _ in sources}),
         scope=node.scope,
         source=node.source(),
@@ -275,7 +275,7 @@ def _call_text(node: Node, names: dict[str, str | None]) -> str:
     while len(parts) > 1 and parts[-1] == "None":
         parts.pop()
     parts += [f"{key}={written(f'{key}=', value)}" for key, value in node.kwargs.items()]
-    return f"{node.name}({', '.join(parts)})"
+    return f"{node.name.lstrip('_')}({', '.join(parts)})"
 
 
 def _found(

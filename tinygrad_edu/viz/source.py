@@ -94,7 +94,7 @@ def _operands(expression: ast.expr, node: Node) -> Sequence[ast.expr]:
     assert isinstance(expression, ast.Call)
     function, args = expression.func, expression.args
     name = getattr(function, "attr", None) or getattr(function, "id", None)
-    if name != node.name or any(isinstance(arg, ast.Starred) for arg in args):
+    if name != node.name.lstrip("_") or any(isinstance(arg, ast.Starred) for arg in args):
         return []
     if isinstance(function, ast.Attribute) and len(args) < _given(node):
         return [function.value, *args]  # a method, as in x.sum()

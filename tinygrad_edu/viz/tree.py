@@ -16,9 +16,9 @@ def tree(graph: Graph, limit: int = 200) -> str:
     >>> from tinygrad_edu.viz.graph import trace_graph
     >>> a = tg.Tensor(3.0, requires_grad=True, name="a")
     >>> print(tree(trace_graph(a * a + 1.0, gradients=True)))  # doctest: +ELLIPSIS
-    loss: add(·, 1)  scalar float64  10  ‖gradient‖ 1 ok ...
-    └─ multiply(a, a)  scalar float64  9  ‖gradient‖ 1 ok ...
-       ├─ a: parameter  scalar float64  3  ‖gradient‖ 6 ok, Σ of 2 paths
+    loss: add(·, 1)  scalar float64  10  gradient 1 ok ...
+    └─ multiply(a, a)  scalar float64  9  gradient 1 ok ...
+       ├─ a: parameter  scalar float64  3  gradient 6 ok, Σ of 2 paths
        └─ a: see above
     """
     lines: list[str] = []
@@ -78,4 +78,5 @@ def _gradient(graph: Graph, node: GraphNode) -> str:
         return "no gradient reaches it"
     norm, word, _ = health(node.gradient)
     paths = graph.paths_back(node.index)
-    return f"‖gradient‖ {number(norm)} {word}" + (f", Σ of {paths} paths" if paths > 1 else "")
+    what = f"gradient {summary(node.gradient)}" if node.shape == () else f"‖gradient‖ {number(norm)}"
+    return f"{what} {word}" + (f", Σ of {paths} paths" if paths > 1 else "")
