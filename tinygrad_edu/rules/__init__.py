@@ -95,6 +95,16 @@ def constant(*fns: Function) -> None:
         RULES[fn] = CONSTANT
 
 
+def as_array(x: Any) -> Any:
+    """Read a list of numbers as an array; leave arrays and Tensors as they are."""
+    return x if hasattr(x, "__array_function__") else np.asarray(x)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """Convert the elements, if they are of another type."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
     added = g.ndim - len(shape)

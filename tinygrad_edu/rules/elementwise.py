@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import constant, define, rule
+from . import as_array, cast, constant, define, rule
 from .indexing import put
 
 # arithmetic
@@ -152,9 +152,10 @@ define(
 
 def last_true(conditions: Any, choices: Any, default: Any) -> Any:
     """Return, at each place, the choice that belongs to the last condition true there."""
+    dtype = np.result_type(*choices, default)
     for condition, choice in zip(conditions, choices, strict=True):
         default = np.where(condition, choice, default)
-    return default
+    return cast(default, dtype)
 
 
 def pieces(x: Any, conditions: Any, functions: Any, args: Any, how: Any) -> Any:
@@ -173,15 +174,17 @@ def pieces(x: Any, conditions: Any, functions: Any, args: Any, how: Any) -> Any:
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Write numpy.interp as a step from one data point towards the next."""
+    x, xp, fp = as_array(x), as_array(xp), cast(as_array(fp), np.float64)
     if period is not None:
         x, xp = np.mod(x, period), np.mod(xp, period)
         order = np.argsort(xp)
         xp, fp = xp[order], fp[order]
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
-    before = np.clip(np.searchsorted(xp, x, "right") - 1, 0, len(xp) - 2)
-    part = (x - xp[before]) / (xp[before + 1] - xp[before])
-    inner = fp[before] + part * (fp[before + 1] - fp[before])
+    before = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(len(xp) - 2, 0))
+    after = np.minimum(before + 1, len(xp) - 1)
+    slope = (fp[after] - fp[before]) / nonzero(xp[after] - xp[before])
+    inner = slope * (x - xp[before]) + fp[before]
     low = np.where(x < xp[0], fp[0] if left is None else left, inner)
     return np.where(x > xp[-1], fp[-1] if right is None else right, low)
 
@@ -196,7 +199,8 @@ rule(np.frexp, lambda g, y, x: np.ldexp(g[0], -y[1]))
 # special functions of NumPy
 rule(np.sinc, lambda g, y, x: g * sinc_slope(x))
 CIRCLE = np.cos((np.arange(256) + 0.5) * (math.pi / 256))
-define(np.i0, lambda x: np.mean(np.exp(x[..., None] * CIRCLE), -1))  # Abramowitz & Stegun 9.6.16
+# I0(x) is the mean of exp(x cos t) around the circle (Abramowitz & Stegun 9.6.16)
+rule(np.i0, lambda g, y, x: g * np.mean(CIRCLE * np.exp(x[..., None] * CIRCLE), -1))
 
 
 def sinc_slope(x: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import constant, define, rule
+from . import constant, define, rule, unbroadcast
 from .reductions import axes_of, others
 
 
@@ -53,10 +53,16 @@ rule(np.linalg.det, lambda g, y, a: scalars(g) * cofactors(a))
 # solving
 rule(
     np.linalg.solve,
-    lambda g, y, a, b: -columns(np.linalg.solve(T(a), g), b) @ T(columns(y, b)),
-    lambda g, y, a, b: np.linalg.solve(T(a), g),
-    elementwise=None,
+    lambda g, y, a, b: unbroadcast(-solve_back(g, a, b) @ T(columns(y, b)), np.shape(a)),
+    lambda g, y, a, b: unbroadcast(
+        solve_back(g, a, b)[..., 0] if np.ndim(b) == 1 else solve_back(g, a, b), np.shape(b)
+    ),
 )
+
+
+def solve_back(g: Any, a: Any, b: Any) -> Any:
+    """Solve with the transposed matrix, for columns of gradients."""
+    return np.linalg.solve(T(a), columns(g, b))
 
 
 def columns(v: Any, b: Any) -> Any:
@@ -79,7 +85,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     rank = int(np.sum(s > cutoff * s[0]))
     x = np.linalg.pinv(a, cutoff) @ b
     residual = b - a @ x
-    left = np.sum(residual**2, 0) if rank == n < m else np.empty(0)
+    left = np.sum(residual**2, 0) if rank == n < m else np.empty(0, s.dtype)
     return x, np.atleast_1d(left), rank, s
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from . import define
+from . import as_array, cast, define
+from .shapes import broadcast_arrays
 
 
 def polyval(p: Any, x: Any) -> Any:
     """Write numpy.polyval by Horner's scheme."""
+    x = as_array(x)
     y = np.zeros_like(x)
     for coefficient in p:
         y = y * x + coefficient
@@ -22,8 +24,16 @@ def padded_sum(a: Any, b: Any) -> Any:
     return np.pad(a, (n - len(a), 0)) + np.pad(b, (n - len(b), 0))
 
 
+def without_leading_zeros(p: Any) -> Any:
+    """Cut the zeros off the front of a polynomial, as numpy.poly1d does."""
+    p = np.atleast_1d(p)
+    places = np.flatnonzero(p)
+    return p[int(places[0]) :] if len(places) else p[:1]
+
+
 def polyder(p: Any, m: int = 1) -> Any:
     """Write numpy.polyder: each coefficient times its power."""
+    p = as_array(p)
     for _ in range(m):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
@@ -49,6 +59,7 @@ def poly(roots: Any) -> Any:
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Write numpy.vander as powers."""
+    x = as_array(x)
     powers = np.arange(len(x) if N is None else N)
     return x[:, None] ** (powers if increasing else powers[::-1])
 
@@ -59,6 +70,7 @@ def polyfit(
     """Write numpy.polyfit as least squares on scaled powers of x."""
     if full or cov:
         raise TypeError("np.polyfit has a gradient rule for its coefficients only: leave full and cov out")
+    y = as_array(y)
     lhs = vander(x, deg + 1)
     if w is not None:
         lhs, y = lhs * w[:, None], y * (w if np.ndim(y) == 1 else w[:, None])
@@ -67,37 +79,49 @@ def polyfit(
     return found / (scale if np.ndim(found) == 1 else scale[:, None])
 
 
+def steps(ndim: int, num: int, endpoint: bool) -> Any:
+    """Return 0 to 1 in equal steps, along an axis in front of so many others."""
+    return np.reshape(np.linspace(0.0, 1.0, num, endpoint), (num,) + (1,) * ndim)
+
+
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False,
              dtype: Any = None, axis: int = 0, *, device: Any = None) -> Any:  # fmt: skip
     """Write numpy.linspace as steps from start towards stop."""
-    start, stop = np.broadcast_arrays(start, stop)
-    part = np.reshape(np.linspace(0.0, 1.0, num, endpoint), (num,) + (1,) * np.ndim(start))
-    values = np.moveaxis(start + part * (stop - start), 0, axis)
-    values = values if dtype is None else values.astype(dtype)
-    return (values, (stop - start) / (num - 1 if endpoint else num)) if retstep else values
+    start, stop = as_array(start), as_array(stop)
+    kind = np.result_type(start, stop, 1.0)
+    values = start + steps(np.ndim(start - stop), num, endpoint) * (stop - start)
+    values = cast(np.moveaxis(values, 0, axis), dtype or kind)
+    if not retstep:
+        return values
+    count = num - 1 if endpoint else num
+    return values, cast((stop - start) / count if count > 0 else (stop - start) * np.nan, kind)
 
 
 def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
              axis: int = 0) -> Any:  # fmt: skip
     """Write numpy.logspace as powers of the base."""
-    values = base ** linspace(start, stop, num, endpoint, axis=axis)
-    return values if dtype is None else values.astype(dtype)
+    if np.ndim(base):
+        start, stop, base = broadcast_arrays((start, stop, base))
+        base = np.expand_dims(base, axis)
+    values = np.power(base, linspace(start, stop, num, endpoint, axis=axis))
+    return values if dtype is None else cast(values, dtype)
 
 
 def geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
     """Write numpy.geomspace as a geometric series."""
-    start, stop = np.broadcast_arrays(start, stop)
-    part = np.reshape(np.linspace(0.0, 1.0, num, endpoint), (num,) + (1,) * np.ndim(start))
-    values = np.moveaxis(start * (stop / start) ** part, 0, axis)
-    return values if dtype is None else values.astype(dtype)
+    start, stop = as_array(start), as_array(stop)
+    kind = np.result_type(start, stop, 1.0)
+    ratio = stop / start
+    values = start * ratio ** steps(np.ndim(ratio), num, endpoint)
+    return cast(np.moveaxis(values, 0, axis), dtype or kind)
 
 
 define(np.polyval, polyval)
 define(np.polyadd, padded_sum)
-define(np.polysub, lambda a1, a2: padded_sum(a1, -a2))
-define(np.polymul, lambda a1, a2: np.convolve(a1, a2))
+define(np.polysub, lambda a1, a2: padded_sum(a1, np.negative(a2)))
+define(np.polymul, lambda a1, a2: np.convolve(without_leading_zeros(a1), without_leading_zeros(a2)))
 define(np.polyder, polyder)
 define(np.polyint, polyint)
 define(np.poly, poly)

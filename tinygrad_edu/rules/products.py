@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from . import define, rule, unbroadcast
-from .indexing import put
 
 # matmul: dA = g Bᵀ and dB = Aᵀ g. A vector on the left is a row, one on the right a column.
 rule(
@@ -153,31 +152,34 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(pairs, [i * j for i, j in zip(a.shape, b.shape, strict=True)])
 
 
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    """Write numpy.convolve as all products of two elements, added where their places add up to the same."""
-    n, m = len(a), len(v)
-    places = np.add.outer(np.arange(n), np.arange(m))
-    full = put(np.ravel(np.outer(a, v)), np.ravel(places), (n + m - 1,))
-    length = {"full": n + m - 1, "same": max(n, m), "valid": abs(n - m) + 1}[mode]
-    start = {"full": 0, "same": (min(n, m) - 1) // 2, "valid": min(n, m) - 1}[mode]
-    return full[start : start + length]
-
-
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """Write numpy.correlate as a convolution with the reverse."""
-    if len(v) > len(a):  # as NumPy does it: swap, and reverse the answer
-        return np.flip(correlate(v, a, mode))
-    n, m = len(a), len(v)
-    full = convolve(a, np.flip(v), "full")
-    length = {"full": n + m - 1, "same": n, "valid": n - m + 1}[mode]
-    start = {"full": 0, "same": m // 2, "valid": m - 1}[mode]
-    return full[start : start + length]
+    if np.size(v) > np.size(a):  # as NumPy does it: swap, and reverse the answer
+        return np.flip(np.convolve(v, np.flip(a), mode))
+    return np.convolve(a, np.flip(v), mode)
+
+
+# convolve: every element of a slides along v, so that its gradient slides along g
+rule(
+    np.convolve,
+    lambda g, y, a, v, mode="full": np.reshape(
+        np.correlate(uncut(g, a, v), np.ravel(v), "valid"), np.shape(a)
+    ),
+    lambda g, y, a, v, mode="full": np.reshape(
+        np.correlate(uncut(g, a, v), np.ravel(a), "valid"), np.shape(v)
+    ),
+)
+
+
+def uncut(g: Any, a: Any, v: Any) -> Any:
+    """Put zeros for what the modes "same" and "valid" cut off the ends of a convolution."""
+    missing = np.size(a) + np.size(v) - 1 - len(g)
+    return np.pad(g, (missing // 2, missing - missing // 2)) if missing else g
 
 
 define(np.cross, cross)
 define(np.linalg.cross, lambda x1, x2, /, *, axis=-1: cross(x1, x2, axis=axis))
 define(np.kron, kron)
-define(np.convolve, convolve)
 define(np.correlate, correlate)
 define(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: np.sum(
     np.diagonal(a, offset, axis1, axis2), -1, dtype

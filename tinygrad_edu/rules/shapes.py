@@ -70,11 +70,14 @@ define(
         else np.concatenate([arr, values], axis)
     ),
 )
-define(
-    np.rollaxis, lambda a, axis, start=0: np.moveaxis(a, axis, start - (axis % a.ndim < start % (a.ndim + 1)))
-)
+define(np.rollaxis, lambda a, axis, start=0: rollaxis(a, axis, start + a.ndim if start < 0 else start))
 define(np.broadcast_arrays, lambda *args, subok=False: broadcast_arrays(args))
 define(np.meshgrid, lambda *xi, copy=True, sparse=False, indexing="xy": meshgrid(xi, sparse, indexing))
+
+
+def rollaxis(a: Any, axis: int, start: int) -> Any:
+    """Write numpy.rollaxis, which moves an axis to before another, as moveaxis."""
+    return np.moveaxis(a, axis, start - (axis % a.ndim < start))
 
 
 def broadcast_arrays(args: Any) -> Any:

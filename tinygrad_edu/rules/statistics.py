@@ -5,11 +5,12 @@ it averages.
 """
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
-from . import constant, define, rule
+from . import as_array, cast, constant, define, rule
 from .reductions import axes_of, count, spread, winners
 
 # order statistics: sort, then interpolate between neighbours
@@ -29,18 +30,21 @@ def quantile(
         )
     axes = axes_of(axis, np.ndim(a))
     lanes = np.moveaxis(a, axes, list(range(len(axes))))
-    lanes = np.sort(np.reshape(lanes, (-1, *lanes.shape[len(axes) :])), axis=0)
+    together, apart = lanes.shape[: len(axes)], lanes.shape[len(axes) :]
+    lanes = np.sort(np.reshape(lanes, (math.prod(together), *apart)), axis=0)
     blank = np.isnan(lanes)
-    n = np.sum(~blank, axis=0) if ignore_nan else np.full(lanes.shape[1:], len(lanes))
+    n = np.sum(~blank, axis=0) if ignore_nan else np.full(apart, len(lanes))
     n = np.asarray(n)
+    q = np.asarray(q)
+    kind = np.quantile(np.zeros(1, a.dtype), q if q.ndim else q.item(), method=method).dtype
     places = np.zeros(np.shape(q) + n.shape)
     for length in set(n.ravel().tolist()):
         place: Any = np.quantile(np.arange(length), q, method=method) if length else np.zeros(np.shape(q))
         places = np.where(n == length, np.reshape(place, np.shape(q) + (1,) * n.ndim), places)
-    flat = np.reshape(places, (-1, *n.shape))
+    flat = np.reshape(places, (math.prod(np.shape(q)), *n.shape))
     low, high = np.floor(flat).astype(int), np.ceil(flat).astype(int)
     below, over = np.take_along_axis(lanes, low, 0), np.take_along_axis(lanes, high, 0)
-    found = below + (over - below) * np.where(high > low, flat - low, 0).astype(lanes.dtype)
+    found = below + (over - below) * np.where(high > low, flat - low, 0).astype(kind)
     if not ignore_nan:
         found = np.where(np.any(blank, axis=0), np.nan, found)
     kept = np.reshape(found, np.shape(q) + n.shape)
@@ -80,6 +84,7 @@ def average(
     a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
 ) -> Any:
     """Write numpy.average as a weighted sum over the sum of weights."""
+    a = as_array(a)
     if weights is None:
         weights = np.ones(np.shape(a), a.dtype)
     elif np.shape(weights) != np.shape(a):
@@ -150,26 +155,23 @@ def cov(
     fweights: Any = None, aweights: Any = None, *, dtype: Any = None,
 ) -> Any:  # fmt: skip
     """Write numpy.cov as weighted products of deviations from the mean."""
-    m = _as_rows(m, rowvar)
+    m = np.atleast_2d(m) if rowvar or np.ndim(m) < 2 else np.transpose(m)
     if y is not None:
-        m = np.concatenate([m, _as_rows(y, rowvar)])
+        y = np.atleast_2d(y)
+        m = np.concatenate([m, y if rowvar or len(y) == 1 else np.transpose(y)])
+    m = cast(m, np.result_type(m, np.float64) if dtype is None else dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     weights = np.ones(m.shape[1], m.dtype)
     weights = weights * (1 if fweights is None else fweights) * (1 if aweights is None else aweights)
     total = np.sum(weights)
     correction = ddof if aweights is None else ddof * np.sum(weights * aweights) / total
     deviation = m - np.sum(m * weights, axis=1, keepdims=True) / total
-    return np.squeeze((deviation * weights) @ deviation.T / (total - correction))
+    return np.squeeze((deviation * weights) @ deviation.T / np.maximum(total - correction, 0))
 
 
-def _as_rows(m: Any, rowvar: bool) -> Any:
-    m = np.atleast_2d(m)
-    return m if rowvar or m.shape[0] == 1 else m.T
-
-
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True, **how: Any) -> Any:
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
     """Write numpy.corrcoef as the covariance over the standard deviations."""
-    c = cov(x, y, rowvar)
+    c = cov(x, y, rowvar, dtype=dtype)
     if np.ndim(c) == 0:
         return c / c
     deviation = np.sqrt(np.diagonal(c))
@@ -189,6 +191,8 @@ def along(a: Any, axis: int, index: slice) -> Any:
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Write numpy.diff as the elements minus the ones before them, n times."""
+    if n == 0:
+        return a
     ends = [None if end is None or end is np._NoValue else end for end in (prepend, append)]
     shape = tuple(1 if i == axis % np.ndim(a) else length for i, length in enumerate(np.shape(a)))
     wide = [end if end is None or np.ndim(end) else np.broadcast_to(end, shape) for end in ends]
@@ -202,7 +206,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Write numpy.ediff1d as the differences of the flattened elements, with ends."""
     parts = [to_begin, diff(np.ravel(ary)), to_end]
-    return np.concatenate([np.ravel(part) for part in parts if part is not None])
+    flat = [np.ravel(part) for part in parts if part is not None]
+    return np.concatenate([cast(part, flat[to_begin is not None].dtype) for part in flat])
 
 
 def gradient(f: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Any:
@@ -226,7 +231,7 @@ def _slope(f: Any, axis: int, step: Any, edge_order: int) -> Any:
     else:
         bend = (slope[1:] - slope[:-1]) / (left + right)
         first, last = slope[:1] - bend[:1] * h[:1], slope[-1:] + bend[-1:] * h[-1:]
-    return np.moveaxis(np.concatenate([first, inner, last]), 0, axis)
+    return cast(np.moveaxis(np.concatenate([first, inner, last]), 0, axis), f.dtype)
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
