@@ -1,0 +1,124 @@
+"""Activations: the function g in h(W, b) = g(XW + b), each of which works on arrays and Tensors alike.
+
+The one idea: a `primitive` is plain NumPy with a one-line gradient rule, so it is one node in a picture. Each
+rule is written with the output ``y`` where that is shorter, and with operations that have rules themselves,
+so that it can be differentiated again. `tanh` is NumPy's own, and `linear` is nothing at all.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..recording import primitive
+from .lookup import as_array, find
+
+Activation: TypeAlias = Callable[[Any], Any]
+
+
+def linear(z: Any) -> Any:
+    """Return z itself: g(z) = z, the activation of linear regression."""
+    return z
+
+
+tanh = np.tanh
+
+
+@primitive(lambda g, y, z: g * y * (1 - y), elementwise=True)
+def sigmoid(z: Any) -> Any:
+    """Return g(z) = 1 / (1 + e^-z), between 0 and 1: the probability of a yes with logit z.
+
+    Only e^-|z| is computed, so that no size of z overflows. Source: Bishop, Pattern Recognition and Machine
+    Learning, equation 4.59.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    small = np.exp(-np.abs(z))
+    return np.where(np.greater_equal(z, 0), 1, small) / (1 + small)
+
+
+@primitive(lambda g, y, z: g * np.sign(y), elementwise=True)  # y is 0 or positive, so its sign is the slope
+def relu(z: Any) -> Any:
+    """Return g(z) = max(z, 0); its slope at 0 is taken as 0.
+
+    Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+
+    >>> relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    return np.maximum(z, 0)
+
+
+@primitive(lambda g, y, z, slope=0.1: g * np.where(z > 0, 1, g.dtype.type(slope)), elementwise=True)
+def leaky_relu(z: Any, slope: float = 0.1) -> Any:
+    """Return g(z) = max(z, slope * z): a relu that keeps a little slope below 0 (and at 0).
+
+    Source: Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+
+    >>> leaky_relu(np.array([-2.0, 0.0, 3.0]))
+    array([-0.2,  0. ,  3. ])
+    """
+    return np.where(np.greater(z, 0), z, slope * z)
+
+
+def softplus(z: Any) -> Any:
+    """Return g(z) = log(1 + e^z), a smooth relu whose slope is the sigmoid; no size of z overflows.
+
+    Source: Dugas et al., "Incorporating second-order functional knowledge for better option pricing", 2000.
+
+    >>> softplus(np.array([-1000.0, 0.0, 10.0])).round(4)
+    array([ 0.    ,  0.6931, 10.    ])
+    """
+    return np.logaddexp(z, 0)
+
+
+@primitive(lambda g, y, z: y * (g - (g * y).sum(-1, keepdims=True)))
+def softmax(z: Any) -> Any:
+    """Return g(z_k) = e^(z_k) / Σ_l e^(z_l) over the last axis: the probabilities of K classes.
+
+    The largest logit is subtracted first, which changes nothing but keeps e^z from overflowing. Source:
+    Bishop, Pattern Recognition and Machine Learning, equation 4.62.
+
+    >>> softmax(np.array([[1000.0, 1000.0, -1000.0]]))
+    array([[0.5, 0.5, 0. ]])
+    """
+    z = as_array(z)
+    powers = np.exp(z - z.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@primitive(lambda g, y, z: g - np.exp(y) * g.sum(-1, keepdims=True))
+def log_softmax(z: Any) -> Any:
+    """Return log softmax(z) over the last axis, exact where the probability itself would round to 0.
+
+    >>> log_softmax(np.array([0.0, -1000.0]))
+    array([    0., -1000.])
+    """
+    z = as_array(z)
+    shifted = z - z.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": linear,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "softplus": softplus,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+}
+
+
+def get(activation: str | Activation | None) -> Activation:
+    """Return an activation by its name; a function is returned as it is, and None means linear.
+
+    Raises:
+        ValueError: there is none of that name; the message lists them.
+
+    >>> get("relu") is relu
+    True
+    """
+    return linear if activation is None else find(activation, ACTIVATIONS, "activation", "a function of z")

@@ -1,0 +1,280 @@
+"""Losses: the objective J that training makes small, as a scalar averaged over the batch.
+
+The one idea: minus the logarithm of the probability given to the true label. With a softmax in front, its
+gradient with respect to the logits is (ŷ - y) / N; `softmax_cross_entropy` is that pair as one recorded call.
+The losses with Keras's names take ``(y_true, y_pred)``, probabilities included; where those come straight out
+of a softmax or sigmoid, they go back to its logits, so that nothing is lost to rounding.
+
+A loss of one's own is a function of ``(y_true, y_pred)`` that returns a scalar::
+
+    def log_cosh(y_true, y_pred):
+        return np.mean(np.log(np.cosh(y_pred - y_true)))
+
+    model.compile("sgd", loss=log_cosh)
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..recording import Recorded, primitive
+from .activations import sigmoid, softmax
+from .lookup import as_array, find
+
+Loss: TypeAlias = Callable[[Any, Any], Any]
+
+SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1, as in Keras
+
+
+def targets(labels: Any, z: Any) -> Any:
+    """Return labels as probabilities in the shape of the logits: as they are, or one-hot from integers."""
+    labels = as_array(labels)
+    return labels if labels.ndim == z.ndim else np.equal(labels[..., None], np.arange(z.shape[-1]))
+
+
+def rows(z: Any) -> int:
+    """Count the examples N in logits of shape (N, K)."""
+    return int(z.size // z.shape[-1])
+
+
+@primitive(lambda g, y, z, labels: (softmax(z) - targets(labels, z)) * (g / rows(z)))
+def softmax_cross_entropy(z: Any, labels: Any) -> Any:
+    """Return J = -(1/N) Σ_i Σ_k y_k log softmax(z)_k: the cross-entropy of logits, averaged over the batch.
+
+    One recorded call, with the gradient that every course derives: (softmax(z) - y) / N.
+
+    Args:
+        z: logits of shape (N, K), any finite numbers; they are not overflown by size.
+        labels: one-hot labels or probabilities of shape (N, K), whose rows sum to 1; or integers 0 to K - 1
+            of shape (N,). No gradient flows into them.
+
+    Raises:
+        ValueError: shapes that do not fit each other, labels outside 0 to K - 1, rows that do not sum to 1.
+        TypeError: labels that are neither integers nor in the shape of the logits.
+
+    Source: Bishop, Pattern Recognition and Machine Learning, equations 4.108 and 4.109.
+
+    >>> import tinygrad_edu as tg
+    >>> z = tg.Tensor([[0.0, 0.0], [1000.0, 0.0]], requires_grad=True)
+    >>> loss = softmax_cross_entropy(z, np.array([0, 1]))
+    >>> float(loss.data.round(4))
+    500.3466
+    >>> loss.backward()
+    >>> z.grad
+    Tensor([[-0.25,  0.25],
+            [ 0.5 , -0.5 ]])
+    """
+    z, labels = as_array(z), as_array(labels)
+    check_labels(z, labels)
+    shifted = z - z.max(-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return -np.vdot(targets(labels, z), log_p) / rows(z)
+
+
+def check_labels(z: Any, labels: Any) -> None:
+    """Refuse labels that do not fit the logits; their values are looked at only where they are at hand."""
+    if labels.shape == z.shape:
+        total = labels.sum() if type(labels) is np.ndarray else rows(z)
+        if abs(total - rows(z)) > 1e-3 * rows(z):
+            raise ValueError(
+                "each row of labels must sum to 1 (one-hot, or probabilities); these sum to "
+                f"{total / rows(z):.4g} on average; divide them by labels.sum(-1, keepdims=True)"
+            )
+    elif labels.shape == z.shape[:-1]:
+        if labels.dtype.kind not in "iu":
+            raise TypeError(
+                f"labels of shape {labels.shape} for logits of shape {z.shape} must be integers, and are "
+                f"{labels.dtype}; write labels.astype(int), or give one-hot labels of shape {z.shape}"
+            )
+        if type(labels) is np.ndarray and labels.size and not 0 <= labels.min() <= labels.max() < z.shape[-1]:
+            raise ValueError(
+                f"labels for {z.shape[-1]} classes must be 0 to {z.shape[-1] - 1}, and these go from "
+                f"{labels.min()} to {labels.max()}"
+            )
+    else:
+        raise ValueError(
+            f"logits of shape {z.shape} need labels of the same shape (one-hot) or of shape {z.shape[:-1]} "
+            f"(integers), and got {labels.shape}"
+        )
+
+
+@primitive(lambda g, y, z, labels: (sigmoid(z) - labels) * (g / z.size))
+def sigmoid_cross_entropy(z: Any, labels: Any) -> Any:
+    """Return the mean of -[y log ŷ + (1 - y) log(1 - ŷ)] with ŷ = sigmoid(z): binary cross-entropy of logits.
+
+    Args:
+        z: logits of any shape.
+        labels: 0, 1 or a probability for each, in the same shape. No gradient flows into them.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Bishop, Pattern Recognition and Machine Learning, equations 4.90 and 4.91.
+
+    >>> float(sigmoid_cross_entropy(np.array([0.0, 1000.0]), np.array([1.0, 1.0])).round(4))
+    0.3466
+    """
+    z, labels = as_array(z), as_array(labels)
+    if labels.shape != z.shape:
+        raise ValueError(f"logits of shape {z.shape} need labels of the same shape, and got {labels.shape}")
+    return np.mean(np.logaddexp(z, 0) - z * labels)
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
+    """Return MSE = (1/N) Σ (y - ŷ)², averaged over all elements.
+
+    >>> float(mean_squared_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+    y_true, y_pred = matched("mean_squared_error", y_true, y_pred)
+    return np.mean(np.square(y_pred - y_true))
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
+    """Return MAE = (1/N) Σ |y - ŷ|, averaged over all elements; its slope where y = ŷ is taken as 0.
+
+    >>> float(mean_absolute_error(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
+    y_true, y_pred = matched("mean_absolute_error", y_true, y_pred)
+    return np.mean(np.abs(y_pred - y_true))
+
+
+def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
+    """Return the mean of -[y log ŷ + (1 - y) log(1 - ŷ)] over all elements.
+
+    Args:
+        y_true: 0, 1 or a probability for each prediction.
+        y_pred: probabilities of a yes, in the same shape. Straight out of `sigmoid`, its logits are used
+            instead, which is exact; others are kept between 1e-7 and 1 - 1e-7, as in Keras.
+        from_logits: whether `y_pred` holds logits.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> float(binary_crossentropy(np.array([1.0, 0.0]), np.array([0.5, 0.5])).round(4))
+    0.6931
+    """
+    y_true, y_pred = matched("binary_crossentropy", y_true, y_pred)
+    logits = y_pred if from_logits else logits_behind(y_pred, sigmoid)
+    if logits is not None:
+        return sigmoid_cross_entropy(logits, y_true)
+    p = np.clip(y_pred, SMALLEST, 1 - SMALLEST)
+    return -np.mean(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
+
+
+def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
+    """Return J = -(1/N) Σ_i Σ_k y_k log ŷ_k, averaged over the batch.
+
+    Args:
+        y_true: one-hot labels or probabilities, of shape (N, K).
+        y_pred: predicted probabilities of shape (N, K). Straight out of `softmax`, its logits are used
+            instead (see `softmax_cross_entropy`), which is exact; others are kept between 1e-7 and 1 - 1e-7,
+            as in Keras.
+        from_logits: whether `y_pred` holds logits.
+
+    Raises:
+        ValueError: integer labels, or shapes that differ.
+
+    >>> float(categorical_crossentropy(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])).round(4))
+    0.6931
+    """
+    y_true, y_pred = as_array(y_true), as_array(y_pred)
+    if y_true.shape != y_pred.shape:
+        raise ValueError(_not_one_hot(y_true, y_pred))
+    logits = y_pred if from_logits else logits_behind(y_pred, softmax)
+    if logits is not None:
+        return softmax_cross_entropy(logits, y_true)
+    return -np.vdot(y_true, np.log(np.clip(y_pred, SMALLEST, 1 - SMALLEST))) / rows(y_pred)
+
+
+def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
+    """Return the categorical cross-entropy for integer labels 0 to K - 1, of shape (N,) or (N, 1).
+
+    Everything else is as in `categorical_crossentropy`.
+
+    >>> float(sparse_categorical_crossentropy(np.array([1]), np.array([[0.5, 0.5]])).round(4))
+    0.6931
+    """
+    y_true, y_pred = as_array(y_true), as_array(y_pred)
+    if y_true.ndim == y_pred.ndim:
+        if y_true.shape[-1] != 1 or y_pred.shape[-1] == 1:
+            raise ValueError(
+                "sparse_categorical_crossentropy needs integer labels, one for each row of predictions of "
+                f"shape {y_pred.shape}, and got shape {y_true.shape}; for one-hot labels use "
+                "categorical_crossentropy, for a single output binary_crossentropy"
+            )
+        y_true = y_true[..., 0]
+    logits = y_pred if from_logits else logits_behind(y_pred, softmax)
+    if logits is not None:
+        return softmax_cross_entropy(logits, y_true)
+    check_labels(y_pred, y_true)
+    p = np.clip(y_pred, SMALLEST, 1 - SMALLEST)
+    return -np.vdot(targets(y_true, y_pred), np.log(p)) / rows(y_pred)
+
+
+def logits_behind(y_pred: Any, activation: Any) -> Any:
+    """Return the Tensor that an activation was applied to in order to make `y_pred`, if one was.
+
+    Not where somebody waits for the gradient of `y_pred` itself, which going back to the logits would skip.
+    """
+    if not isinstance(y_pred, Recorded) or y_pred.node is None or y_pred.keeps_grad or y_pred.hooks:
+        return None
+    return y_pred.node.args[0] if y_pred.node.fn is activation.__wrapped__ else None
+
+
+def matched(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Check that labels have the shape of predictions; (N,) and (N, 1) are the same to Keras, and to us."""
+    y_true, y_pred = as_array(y_true), as_array(y_pred)
+    if y_true.shape == y_pred.shape:
+        return y_true, y_pred
+    if y_true.size == y_pred.size and y_true.shape[:1] == y_pred.shape[:1]:
+        longer, shorter = sorted((y_true.shape, y_pred.shape), key=len, reverse=True)
+        if longer == (*shorter, 1):
+            return y_true.reshape(y_pred.shape), y_pred
+    raise ValueError(
+        f"{loss} compares labels and predictions element by element, and got labels of shape "
+        f"{y_true.shape} for predictions of shape {y_pred.shape}"
+    )
+
+
+def _not_one_hot(y_true: Any, y_pred: Any) -> str:
+    """Say what to do about labels in another shape than the predictions."""
+    if y_true.dtype.kind in "iu" and y_true.shape in (y_pred.shape[:-1], (*y_pred.shape[:-1], 1)):
+        return (
+            f"categorical_crossentropy needs one-hot labels of shape {y_pred.shape}, and got integers of "
+            f"shape {y_true.shape}; use sparse_categorical_crossentropy, or one_hot(labels, {y_pred.shape[-1]})"
+        )
+    return (
+        f"categorical_crossentropy needs labels of the predictions' shape {y_pred.shape}, "
+        f"and got {y_true.shape}"
+    )
+
+
+LOSSES: dict[str, Loss] = {
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "softmax_cross_entropy": lambda y_true, y_pred: softmax_cross_entropy(y_pred, y_true),
+    "sigmoid_cross_entropy": lambda y_true, y_pred: sigmoid_cross_entropy(y_pred, y_true),
+}
+for short, full in {"mse": "mean_squared_error", "mae": "mean_absolute_error"}.items():
+    LOSSES[short] = LOSSES[short.upper()] = LOSSES[full]
+
+
+def get(loss: str | Loss) -> Loss:
+    """Return a loss as a function of ``(y_true, y_pred)``, by its name or as the function itself.
+
+    Raises:
+        ValueError: there is none of that name; the message lists them.
+
+    >>> get("mse") is mean_squared_error
+    True
+    """
+    if loss is softmax_cross_entropy or loss is sigmoid_cross_entropy:  # which take the logits first
+        loss = "softmax_cross_entropy" if loss is softmax_cross_entropy else "sigmoid_cross_entropy"
+    found: Loss = find(loss, LOSSES, "loss", "a function of (y_true, y_pred)")
+    return found

@@ -1,0 +1,561 @@
+"""`Sequential`: layers one after the other, f(X) = f_M(... f_2(f_1(X))), and how they are trained.
+
+The one idea: training repeats four lines, `_train_step`: predict, compute the loss, go backward, move the
+parameters. Everything else here feeds them batches and writes down what came out.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..recording import Recorded, no_grad
+from ..tensor import Tensor
+from . import initializers, losses, metrics, optimizers
+from .callbacks import Callback, History
+from .layers import Input, Layer, training
+from .lookup import as_array
+from .progress import Progress, describe
+
+FLOAT_LABELS = (losses.mean_squared_error, losses.mean_absolute_error, losses.binary_crossentropy)
+ROWS_OF_PROBABILITIES = (losses.categorical_crossentropy, losses.LOSSES["softmax_cross_entropy"])
+
+
+class Sequential(Layer):
+    """A model made of layers, each fed with the output of the one before.
+
+    Args:
+        layers: the layers, or `add` them one by one. The first may be ``Input(shape=...)``.
+        name: what the summary calls it.
+        seed: makes first weights, dropout and shuffling repeat.
+
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> y = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])  # is either of them on?
+    >>> from tinygrad_edu.nn.layers import Dense
+    >>> model = Sequential([Dense(2, activation="softmax", input_dim=2)], seed=0)
+    >>> model.compile(optimizers.SGD(lr=1.0), "categorical_crossentropy", metrics=["accuracy"])
+    >>> history = model.fit(x, y, epochs=100, verbose=0)
+    >>> history.history["accuracy"][-1]
+    1.0
+    >>> model.predict([[0.0, 1.0]]).argmax()
+    np.int64(1)
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer | Input] = (), name: str = "sequential", seed: int | None = None
+    ):
+        super().__init__(name, seed=seed)
+        self.built = True  # layers build themselves
+        self.layers: list[Layer] = []
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self.metrics: list[tuple[str, metrics.Metric]] = []
+        self.history = History()
+        self.stop_training = False
+        self._trained: list[Tensor] = []  # the parameters, looked up once a run
+        for layer in layers or ():
+            self.add(layer)
+
+    # Layers
+
+    def add(self, layer: Layer | Input) -> None:
+        """Append a layer.
+
+        Raises:
+            TypeError: not a layer.
+            ValueError: its name is taken, or it does not fit the layer before.
+        """
+        if isinstance(layer, Input):
+            if self.layers:
+                raise ValueError("Input describes what the first layer gets: add it before all layers")
+            self.input_shape = layer.shape
+            return
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"add needs a layer, such as Dense(10), and got {layer!r}; a function goes into a layer's "
+                "activation=, or becomes one with Activation(function)"
+            )
+        if any(layer is other for other in self.layers):
+            raise ValueError(f"layer {layer.name!r} is in this model already; make another one")
+        self._name(layer)
+        if layer.generator is None and self.generator is not None:
+            layer.generator = self.generator.spawn(1)[0]
+        if not self.layers and self.input_shape is None:
+            self.input_shape = layer.input_shape
+        self._try_out(layer)
+        self.layers.append(layer)
+
+    def _name(self, layer: Layer) -> None:
+        """Give a layer a name of its own in this model: dense, dense_1, dense_2, ..."""
+        taken = {other.name for other in self.layers}
+        if layer.name not in taken:
+            return
+        if layer.named:
+            raise ValueError(
+                f"there is a layer called {layer.name!r} in this model already; choose another name"
+            )
+        number = 1
+        while f"{layer.name}_{number}" in taken:
+            number += 1
+        layer.rename(f"{layer.name}_{number}")
+
+    def _try_out(self, layer: Layer) -> None:
+        """Send one example of zeros through a layer, where its shape is known: that makes the parameters."""
+        before = self.layers[-1].output_shape if self.layers else self.input_shape and (1, *self.input_shape)
+        if before is not None:
+            with no_grad(), training(False):
+                layer(np.zeros([size or 1 for size in before], layer.dtype))
+
+    def call(self, x: Any) -> Any:
+        """Return the output of the last layer."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __call__(self, x: Any) -> Any:
+        """Return the output for the inputs x: a Tensor that gradients can be traced back through."""
+        if not self.layers:
+            raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
+        y = self.call(x)
+        if self.output_shape is None:
+            self.output_shape = (None, *y.shape[1:])
+        return y
+
+    # Training
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Sequence[Any] | str | Callable[..., Any] | None = None,
+    ) -> None:
+        """Say how to train: which optimizer, which loss, and which metrics to write down.
+
+        Args:
+            optimizer: an `Optimizer`, or its name ("sgd", "adam", ...).
+            loss: a name ("categorical_crossentropy", "mse", ...) or a function of (y_true, y_pred).
+            metrics: names ("categorical_accuracy", "accuracy", ...) or functions of (y_true, y_pred).
+
+        Raises:
+            ValueError: a name that does not exist; the message lists those that do.
+        """
+        if loss is None:
+            raise ValueError('compile needs a loss, such as loss="categorical_crossentropy" or loss="mse"')
+        wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
+        self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
+        self.metrics = [_metric(metric) for metric in wanted]
+
+    def _train_step(self, x: Any, y: Any) -> tuple[float, Any]:
+        """Learn from one batch: return the loss, and what was predicted before learning."""
+        y_pred = self(x)
+        loss = self._loss(y, y_pred)
+        loss.backward()
+        self._trained = self._trained or self.parameters
+        self.optimizer.apply(self._trained)  # type: ignore[union-attr]  # _compiled has checked
+        return float(loss), y_pred.data
+
+    def _loss(self, y: Any, y_pred: Any) -> Tensor:
+        """Compute the loss as a scalar."""
+        loss = self.loss(y, y_pred)  # type: ignore[misc]  # _compiled has checked
+        if not isinstance(loss, Tensor):
+            raise TypeError(
+                "the loss must be computed from y_pred with NumPy functions, so that it is a Tensor; "
+                f"{getattr(self.loss, '__name__', 'it')} returned {type(loss).__name__}"
+            )
+        return loss if loss.data.shape == () else loss.mean()
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Iterable[Callback] = (),
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, Any] | None = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        seed: int | None = None,
+        validation_batch_size: int | None = None,
+    ) -> History:
+        """Train on examples, several times over (epochs), a batch at a time.
+
+        Args:
+            x: the inputs, with examples along the first axis.
+            y: the labels, as many.
+            batch_size: examples a step; the last batch may be smaller.
+            epochs: the number of the last epoch.
+            verbose: 0 shows nothing, 1 or "auto" a progress bar, 2 one line an epoch.
+            callbacks: `Callback` objects that are told what happens.
+            validation_split: the share of the examples, the last ones, that is kept aside for validation.
+            validation_data: ``(x, y)`` to compute ``val_loss`` and so on with after each epoch.
+            shuffle: whether each epoch goes through the examples in a new random order.
+            initial_epoch: the epoch to start from, to go on with an earlier run.
+            seed: makes the random orders repeat.
+            validation_batch_size: examples predicted at once for validation.
+
+        Returns:
+            A `History`: the mean loss and metrics of each epoch. It is also kept in ``model.history``, up to
+            the last complete epoch, where training is interrupted.
+
+        Raises:
+            RuntimeError: `compile` was not called.
+            ValueError: x and y do not fit each other or the model.
+
+        Warns:
+            RuntimeWarning: the loss is no longer a finite number.
+        """
+        self._compiled("fit")
+        whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
+        x, y = self._examples(x, y)
+        x, y, validation = _split(x, y, validation_split)
+        if validation_data is not None:
+            validation = self._examples(*validation_data)
+        run = _Run(self, list(callbacks), Progress(verbose, epochs), whole["batch_size"])
+        try:
+            with training():
+                run.begin()
+                for epoch in range(initial_epoch, epochs):
+                    order = self._order(seed, epoch).permutation(len(x)) if shuffle else None
+                    run.epoch(epoch, x, y, order, validation, validation_batch_size)
+                    if self.stop_training:
+                        break
+                run.tell("on_train_end")
+        finally:
+            run.progress.close()
+            self.zero_grad()
+        return run.history
+
+    def _order(self, seed: int | None, epoch: int) -> np.random.Generator:
+        """Return what to shuffle an epoch with: by seed and epoch, so that a run can be taken up again."""
+        if seed is not None:
+            return np.random.default_rng([seed, epoch])
+        return self.generator or initializers.generator()
+
+    def train_on_batch(self, x: Any, y: Any) -> Any:
+        """Take one step; return the loss before it, or a list of it and the metrics."""
+        self._compiled("train_on_batch")
+        x, y = self._examples(x, y)
+        self._trained = []
+        with training():
+            loss, y_pred = self._train_step(x, y)
+        logs = {"loss": loss, **{name: _mean(metric(y, y_pred)) for name, metric in self.metrics}}
+        return _listed(logs)
+
+    def evaluate(
+        self, x: Any, y: Any, batch_size: int = 32, verbose: int | str = 0, return_dict: bool = False
+    ) -> Any:
+        """Compute the loss and metrics on examples, without learning from them.
+
+        Returns:
+            The loss; with metrics a list of the loss and each of them; with `return_dict` a dict by name.
+
+        Raises:
+            RuntimeError: `compile` was not called.
+            ValueError: x and y do not fit each other or the model.
+        """
+        self._compiled("evaluate")
+        whole = _whole_numbers(batch_size=batch_size)
+        logs = self._test(*self._examples(x, y), whole["batch_size"])
+        if verbose in (1, 2):
+            print(describe(logs))
+        return logs if return_dict else _listed(logs)
+
+    def _test(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        """Average the loss and metrics over batches; the calls are recorded, for losses that look back."""
+        totals = _Totals(self.metrics)
+        with training(False):
+            for start in range(0, len(x), batch_size):
+                part, labels = x[start : start + batch_size], y[start : start + batch_size]
+                y_pred = self(part)
+                totals.add(float(self._loss(labels, y_pred)), labels, y_pred.data)
+        return totals.means()
+
+    def predict(self, x: Any, batch_size: int = 32, verbose: int | str = 0) -> Any:
+        """Return what the model predicts, as a plain array.
+
+        Raises:
+            ValueError: x does not fit the model.
+        """
+        size = _whole_numbers(batch_size=batch_size)["batch_size"]
+        x = self._inputs(x)
+        with no_grad(), training(False):
+            parts = [self(x[start : start + size]) for start in range(0, max(len(x), 1), size)]
+        return np.concatenate([part.data if isinstance(part, Recorded) else part for part in parts])
+
+    # Checking what comes in
+
+    def _compiled(self, method: str) -> None:
+        if self.optimizer is None or self.loss is None:
+            raise RuntimeError(
+                f"{method} needs to know how to train: call  "
+                'model.compile(optimizer=SGD(0.1), loss="categorical_crossentropy")  first'
+            )
+        if not self.layers:
+            raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
+
+    def _inputs(self, x: Any) -> Any:
+        """Convert inputs to the first layer's dtype, once."""
+        if not self.layers:
+            raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
+        x = np.asarray(x.data if isinstance(x, Recorded) else x)
+        if x.ndim == 0:
+            raise ValueError("x needs examples along its first axis, and is a single number")
+        expected = self.input_shape or self.layers[0].input_shape
+        if expected is None and self.layers[0].features is not None:
+            expected = (*x.shape[1:-1], self.layers[0].features)
+        if expected is not None and x.shape[1:] != tuple(expected):
+            raise ValueError(
+                f"this model takes inputs of shape {('N', *expected)}, N examples of shape {tuple(expected)}"
+                f"; x has shape {x.shape}"
+            )
+        return x.astype(self.layers[0].dtype, copy=False)
+
+    def _examples(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Convert inputs and labels once, and check that they fit each other."""
+        x = self._inputs(x)
+        y = np.asarray(y.data if isinstance(y, Recorded) else y)
+        if y.ndim == 0 or len(x) != len(y):
+            raise ValueError(
+                f"each example needs one label: x has shape {x.shape} and y {y.shape}; "
+                "their first axes should be equally long"
+            )
+        if len(x) == 0:
+            raise ValueError("there are no examples: x and y are empty")
+        as_numbers = y.ndim > 1 and y.shape[-1] > 1  # one-hot labels, which count as numbers
+        if y.dtype.kind in "fb" or (y.dtype.kind in "iu" and (as_numbers or self.loss in FLOAT_LABELS)):
+            y = y.astype(self.layers[-1].dtype, copy=False)
+        if self.loss in ROWS_OF_PROBABILITIES and y.dtype.kind == "f" and y.ndim > 1:
+            wrong = np.abs(y.sum(-1) - 1) > 1e-3
+            if wrong.any():
+                row = tuple(np.argwhere(wrong)[0].tolist())
+                raise ValueError(
+                    f"each row of labels must sum to 1 (one-hot, or probabilities); row {row[0]} sums to "
+                    f"{y[row].sum():.4g}"
+                )
+        return x, y
+
+    # Weights
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for param in self.parameters:
+            param.grad = None
+
+    def get_weights(self) -> list[Any]:
+        """Return copies of the values of all parameters, layer by layer."""
+        return [np.array(param.data) for param in self.parameters]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Give all parameters new values, in the order of `get_weights`.
+
+        Raises:
+            ValueError: another number of them, or other shapes; then nothing is changed.
+        """
+        parameters = self.parameters
+        shapes = [param.shape for param in parameters]
+        given = [np.shape(values) for values in weights]
+        if shapes != given:
+            raise ValueError(f"this model has weights of shapes {shapes}, and those given have {given}")
+        for param, values in zip(parameters, weights, strict=True):
+            param.assign(values)
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write all parameters to an ``.npz`` file, by name.
+
+        Raises:
+            ValueError: the path ends in something else, or two parameters share a name.
+        """
+        named = {param.name or str(i): param.data for i, param in enumerate(self.parameters)}
+        if len(named) != len(self.parameters):
+            raise ValueError("two parameters share a name; give the layers names of their own with name=")
+        with _npz(path).open("wb") as file:
+            np.savez(file, **named)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read all parameters from a file that `save_weights` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file holds other parameters than the model has; the message names them.
+        """
+        with np.load(_npz(path), allow_pickle=False) as file:
+            saved = {name: file[name] for name in file.files}
+        names = [param.name or str(i) for i, param in enumerate(self.parameters)]
+        if set(names) != set(saved):
+            raise ValueError(f"this model has parameters {names}, and {path} holds {list(saved)}")
+        self.set_weights([saved[name] for name in names])
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print a table of the layers, the shapes of their outputs and the numbers of their parameters.
+
+        >>> from tinygrad_edu.nn.layers import Dense
+        >>> Sequential([Dense(10, "relu", input_dim=784), Dense(10, "softmax")]).summary()
+        Model: "sequential"
+        ──────────────────────────────────────────────
+        Layer (type)       Output shape       Param #
+        ══════════════════════════════════════════════
+        dense (Dense)      (None, 10)           7,850
+        dense_1 (Dense)    (None, 10)             110
+        ══════════════════════════════════════════════
+        Total params: 7,960
+        Trainable params: 7,960
+        Non-trainable params: 0
+        """
+        print_fn(self._table())
+
+    def _table(self) -> str:
+        """Draw the table of `summary`."""
+        rows = [("Layer (type)", "Output shape", "Param #")]
+        for layer in self.layers:
+            shape = str(layer.output_shape) if layer.output_shape is not None else "?"
+            count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+            rows.append((f"{layer.name} ({type(layer).__name__})", shape, count))
+        first, second, third = (max(len(row[column]) for row in rows) for column in range(3))
+        lines = [f"{a:{first}}    {b:{second}}    {c:>{max(third, 10)}}" for a, b, c in rows]
+        width = len(lines[0]) + 1
+        trainable = sum(param.size for param in self.parameters if param.requires_grad)
+        return "\n".join(
+            [
+                f'Model: "{self.name}"',
+                "─" * width,
+                lines[0],
+                "═" * width,
+                *lines[1:],
+                "═" * width,
+                f"Total params: {self.count_params():,}",
+                f"Trainable params: {trainable:,}",
+                f"Non-trainable params: {self.count_params() - trainable:,}",
+            ]
+        )
+
+
+class _Totals:
+    """Adds up the loss and metrics of batches, each weighted with its number of examples."""
+
+    def __init__(self, wanted: list[tuple[str, metrics.Metric]]):
+        self.metrics = [metric for _, metric in wanted]
+        self.names = ["loss", *(name for name, _ in wanted)]
+        self.sums = [0.0] * len(self.names)
+        self.count = 0
+
+    def add(self, loss: float, y_true: Any, y_pred: Any) -> None:
+        size = len(y_true)
+        self.count += size
+        self.sums[0] += loss * size
+        for i, metric in enumerate(self.metrics, 1):
+            self.sums[i] += _mean(metric(y_true, y_pred)) * size
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self.count for name, total in zip(self.names, self.sums, strict=True)}
+
+
+class _Run:
+    """One run of `fit`: goes through epochs, and tells the callbacks and the progress bar."""
+
+    def __init__(self, model: Sequential, callbacks: list[Callback], progress: Progress, batch_size: int):
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks needs Callback objects, and got {callback!r}")
+        self.model, self.progress, self.batch_size = model, progress, batch_size
+        self.history = History()
+        self.callbacks = [self.history, *callbacks]
+        self.batch_watchers = [
+            callback
+            for callback in callbacks
+            if "on_batch_end" in vars(callback) or type(callback).on_batch_end is not Callback.on_batch_end
+        ]
+        self.warned = False
+
+    def begin(self) -> None:
+        self.model.zero_grad()
+        self.model._trained = []
+        self.model.stop_training = False
+        self.model.history = self.history
+        for callback in self.callbacks:
+            callback.model = self.model
+        self.tell("on_train_begin")
+
+    def tell(self, event: str, *details: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(*details)
+
+    def epoch(self, epoch: int, x: Any, y: Any, order: Any, validation: Any, test_size: int | None) -> None:
+        self.tell("on_epoch_begin", epoch)
+        logs = self.batches(epoch, x, y, order)
+        if validation is not None:
+            # only the speed depends on how many are predicted at once
+            tested = self.model._test(validation[0], validation[1], test_size or max(self.batch_size, 1000))
+            logs |= {f"val_{name}": value for name, value in tested.items()}
+        if not math.isfinite(logs["loss"]) and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
+                "check that the inputs are scaled (x / 255 for images) and finite",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self.tell("on_epoch_end", epoch, logs)
+        self.progress.end_epoch(epoch, logs)
+
+    def batches(self, epoch: int, x: Any, y: Any, order: Any) -> dict[str, float]:
+        """Take a step for each batch of an epoch."""
+        size, step = self.batch_size, self.model._train_step
+        totals = _Totals(self.model.metrics)
+        for start in self.progress.steps(epoch, range(0, len(x), size)):
+            if order is None:
+                part, labels = x[start : start + size], y[start : start + size]
+            else:
+                chosen = order[start : start + size]
+                part, labels = x.take(chosen, 0), y.take(chosen, 0)
+            loss, y_pred = step(part, labels)
+            totals.add(loss, labels, y_pred)
+            for callback in self.batch_watchers:
+                callback.on_batch_end(start // size, totals.means())
+        return totals.means()
+
+
+def _metric(metric: Any) -> tuple[str, metrics.Metric]:
+    return metrics.get(metric)
+
+
+def _mean(values: Any) -> float:
+    """Average what a metric returned, for each example or for all."""
+    values = as_array(values)
+    if values.dtype.kind == "b" and values.ndim:
+        return int(np.count_nonzero(values)) / int(values.size)
+    return float(values.mean())
+
+
+def _listed(logs: dict[str, float]) -> Any:
+    """Return the loss alone, or a list of it and the metrics."""
+    return logs["loss"] if len(logs) == 1 else list(logs.values())
+
+
+def _whole_numbers(**numbers: Any) -> dict[str, int]:
+    """Check counts: whole numbers from 1 up, or from 0 up for epochs."""
+    for name, number in numbers.items():
+        least = 1 if name == "batch_size" else 0
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, and is {number!r}")
+    return {name: int(number) for name, number in numbers.items()}
+
+
+def _split(x: Any, y: Any, share: float) -> tuple[Any, Any, tuple[Any, Any] | None]:
+    """Keep the last share of the examples aside."""
+    if not 0 <= share < 1:
+        raise ValueError(f"validation_split is the share kept aside, from 0 up to but not 1, and is {share}")
+    kept = len(x) - int(len(x) * share)
+    return x[:kept], y[:kept], ((x[kept:], y[kept:]) if kept < len(x) else None)
+
+
+def _npz(path: str | Path) -> Path:
+    """Return the path with ``.npz`` at its end."""
+    path = Path(path)
+    if path.suffix not in ("", ".npz"):
+        raise ValueError(f"weights are kept in .npz files, and this path ends in {path.suffix}: {path}")
+    return path.with_suffix(".npz")

@@ -1,0 +1,424 @@
+"""Optimizers: how a parameter moves against its gradient.
+
+The one idea: an optimizer is one line of arithmetic, its `rule`, which takes a parameter, its gradient and
+what it remembered of earlier steps, and returns the new parameter and what to remember. `apply` runs the rule
+for every parameter. Names, arguments, defaults and formulas are those of Keras 3.
+
+An optimizer of one's own is a rule (and, if it remembers something, what each memory starts from)::
+
+    class Momentum(Optimizer):
+        start = (0.0,)
+
+        def rule(self, param, grad, state, learning_rate, step):
+            (velocity,) = state
+            velocity = 0.9 * velocity - learning_rate * grad
+            return param + velocity, (velocity,)
+"""
+
+import math
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..tensor import Tensor
+from .lookup import find
+
+State: TypeAlias = tuple[Any, ...]
+LearningRate: TypeAlias = float | Callable[[int], float]
+
+
+class Memory:
+    """What an optimizer remembers of one parameter: its state, and how many steps it has taken."""
+
+    __slots__ = ("owner", "state", "steps")
+
+    def __init__(self, owner: "weakref.ref[Tensor]", state: State):
+        self.owner = owner
+        self.state = state
+        self.steps = 0
+
+
+class Optimizer:
+    """The base of all optimizers: a learning rate, a memory for each parameter, and `apply`.
+
+    Args:
+        learning_rate: how far a step goes: a positive number, or a schedule, which is called with the number
+            of steps taken so far. It may be changed between steps.
+        lr: a shorter name for `learning_rate`; give one of the two.
+        weight_decay: the share of each parameter, times the learning rate, taken off before each step.
+        clipnorm: the length that each parameter's gradient is cut to.
+        clipvalue: the size that each element of a gradient is cut to.
+        global_clipnorm: the length that all gradients together are cut to. Give one of the three at most.
+
+    Raises:
+        ValueError: both names of the learning rate, a negative number, or two ways of clipping.
+
+    >>> w = Tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = SGD(learning_rate=0.5)
+    >>> np.sum(w * w).backward()
+    >>> optimizer.apply([w])
+    >>> w, w.grad
+    (Tensor([0., 0.], requires_grad=True), None)
+    """
+
+    start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
+    default_learning_rate = 0.001
+
+    def __init__(
+        self,
+        learning_rate: LearningRate | None = None,
+        *,
+        lr: LearningRate | None = None,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ):
+        if learning_rate is not None and lr is not None:
+            raise ValueError(
+                f"lr is another name for learning_rate; give one of them, not both ({lr}, {learning_rate})"
+            )
+        rates = (learning_rate, lr, self.default_learning_rate)
+        self.learning_rate = next(rate for rate in rates if rate is not None)
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = [f"{name}={value}" for name, value in clips.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"gradients are clipped in one way at a time, and {', '.join(given)} were given")
+        for name, value in (*clips.items(), ("weight_decay", weight_decay)):
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name} must not be negative, and is {value}")
+        self.weight_decay = weight_decay
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.iterations = 0
+        self._memories: dict[int, Memory] = {}
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        """How far a step goes: a number, or a function of the number of steps taken so far."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: LearningRate) -> None:
+        if not callable(rate):
+            try:
+                number = float(rate)
+            except (TypeError, ValueError):
+                number = math.nan
+            if not 0 <= number < math.inf:
+                raise ValueError(f"learning_rate must be a number from 0 up, or a schedule, and is {rate!r}")
+            rate = number
+        self._learning_rate = rate
+
+    lr = learning_rate
+
+    def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
+        """Return the new parameter and the new state: plain arithmetic, on arrays or Tensors alike.
+
+        Args:
+            param: the parameter's values; not to be changed in place.
+            grad: its gradient, in the same shape.
+            state: what the rule returned last time; at first, arrays filled with the numbers in `start`.
+            learning_rate: for this step.
+            step: which step this is for the parameter, counted from 1.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method rule(self, param, grad, state, learning_rate, step) "
+            "that returns new_param, new_state"
+        )
+
+    def apply(self, parameters: Iterable[Tensor]) -> None:
+        """Move each parameter against its gradient, and forget the gradient. Without one, it is left alone.
+
+        Raises:
+            RuntimeError: none of the parameters has a gradient.
+        """
+        if self.clipnorm or self.clipvalue or self.global_clipnorm:
+            parameters = list(parameters)
+            self._clip([param for param in parameters if param.grad is not None])
+        rate = self._learning_rate
+        if callable(rate):
+            rate = float(rate(self.iterations))
+        moved = False
+        for param in parameters:
+            gradient = param.grad
+            if gradient is None:
+                continue
+            memory = self._memories.get(id(param)) or self._remember(param)
+            memory.steps += 1
+            values = param.data
+            if self.weight_decay:
+                values = values - values * (self.weight_decay * rate)
+            values, memory.state = self.rule(values, gradient.data, memory.state, rate, memory.steps)
+            if type(values) is np.ndarray and values.base is None:
+                values.setflags(write=False)  # so that assign need not copy what is not used elsewhere
+            param.assign(values)
+            param.grad = None
+            moved = True
+        if not moved:
+            raise RuntimeError(
+                "none of the parameters has a gradient; call loss.backward() before apply, and check that "
+                "the loss was computed from them"
+            )
+        self.iterations += 1
+
+    def _remember(self, param: Tensor) -> Memory:
+        """Start a memory for a parameter, which ends with it."""
+        key, memories = id(param), self._memories
+        owner = weakref.ref(param, lambda _: memories.pop(key, None))
+        state = tuple(np.full_like(param.data, value) for value in self.start)
+        memories[key] = Memory(owner, state)
+        return memories[key]
+
+    def _clip(self, parameters: list[Tensor]) -> None:
+        """Cut gradients down to the size asked for."""
+        gradients: list[Any] = [param.grad for param in parameters]
+        if self.clipvalue:
+            clipped = [np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
+        else:
+            lengths = [math.sqrt(np.vdot(g.data, g.data)) for g in gradients]
+            if self.global_clipnorm:
+                lengths = [math.hypot(*lengths)] * len(lengths)
+            limit = self.clipnorm or self.global_clipnorm or math.inf
+            clipped = [g * (limit / max(length, limit)) for g, length in zip(gradients, lengths, strict=True)]
+        for param, gradient in zip(parameters, clipped, strict=True):
+            param.grad = gradient
+
+    def state_dict(self, parameters: Iterable[Tensor]) -> dict[str, Any]:
+        """Return all that is remembered, for `load_state_dict`: steps taken and the states of `parameters`.
+
+        >>> w = Tensor([1.0], requires_grad=True)
+        >>> SGD(0.1, momentum=0.9).state_dict([w])
+        {'iterations': 0, 'states': [(0, ())]}
+        """
+        memories = [self._memories.get(id(param)) for param in parameters]
+        states = [(memory.steps, memory.state) if memory else (0, ()) for memory in memories]
+        return {"iterations": self.iterations, "states": states}
+
+    def load_state_dict(self, saved: dict[str, Any], parameters: Iterable[Tensor]) -> None:
+        """Take up where `state_dict` left off, for the same parameters or others like them, in their order.
+
+        Raises:
+            ValueError: the states do not fit the parameters.
+        """
+        parameters, states = list(parameters), saved["states"]
+        if len(states) != len(parameters):
+            raise ValueError(
+                f"these are states of {len(states)} parameters, and {len(parameters)} were given"
+            )
+        for param, (_, state) in zip(parameters, states, strict=True):
+            if any(np.shape(part) != param.shape for part in state):
+                raise ValueError(f"a state of shape {np.shape(state[0])} does not fit one of {param.shape}")
+        self.iterations = saved["iterations"]
+        for param, (steps, state) in zip(parameters, states, strict=True):
+            memory = self._remember(param)
+            memory.steps, memory.state = steps, tuple(state) if steps else memory.state
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: θ ← θ - α g; with momentum, v ← m v - α g and θ ← θ + v.
+
+    Args:
+        learning_rate: α, 0.01 by default.
+        momentum: m, the share of the last step that is kept.
+        nesterov: whether to look ahead: θ ← θ + m v - α g.
+        options: `lr`, `weight_decay` and clipping, as in `Optimizer`.
+
+    Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et
+    al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    >>> SGD(lr=0.1).rule(np.array([1.0]), np.array([2.0]), (), 0.1, 1)
+    (array([0.8]), ())
+    """
+
+    default_learning_rate = 0.01
+
+    def __init__(
+        self,
+        learning_rate: LearningRate | None = None,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **options: Any,
+    ):
+        super().__init__(learning_rate, **options)
+        self.momentum, self.nesterov = between(0, momentum, 1, "momentum"), nesterov
+        self.start = (0.0,) if momentum else ()
+
+    def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
+        """Return the parameter a step further down, and its velocity."""
+        move = learning_rate * grad
+        if not self.momentum:
+            return param - move, state
+        velocity = self.momentum * (state[0] if state else 0.0) - move
+        if self.nesterov:
+            return param + (self.momentum * velocity - move), (velocity,)
+        return param + velocity, (velocity,)
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of all squared gradients so far: s ← s + g², θ ← θ - α g / √(s + ε).
+
+    Args:
+        learning_rate: α, 0.001 by default.
+        initial_accumulator_value: what s starts from.
+        epsilon: ε.
+        options: `lr`, `weight_decay` and clipping, as in `Optimizer`.
+
+    Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning", JMLR 2011.
+
+    >>> Adagrad(1.0, epsilon=0).rule(np.array([1.0]), np.array([2.0]), (np.array([0.0]),), 1.0, 1)
+    (array([0.]), (array([4.]),))
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate | None = None,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **options: Any,
+    ):
+        super().__init__(learning_rate, **options)
+        self.start = (between(0, initial_accumulator_value, math.inf, "initial_accumulator_value"),)
+        self.epsilon = epsilon
+
+    def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
+        """Return the parameter a step further down, and the sum of squared gradients."""
+        total = state[0] + grad * grad
+        return param - learning_rate * grad / np.sqrt(total + self.epsilon), (total,)
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running root mean square of the gradient.
+
+    s ← ρ s + (1 - ρ) g², θ ← θ - α g / √(s + ε).
+
+    Args:
+        learning_rate: α, 0.001 by default.
+        rho: ρ, how slowly the past is forgotten.
+        momentum: the share of the last step that is kept.
+        epsilon: ε.
+        centered: whether to divide by the standard deviation of the gradient instead.
+        options: `lr`, `weight_decay` and clipping, as in `Optimizer`.
+
+    Source: Hinton, "Neural networks for machine learning", lecture 6e, 2012.
+
+    >>> rms = RMSprop(1.0, rho=0.75, epsilon=0)
+    >>> rms.rule(np.array([1.0]), np.array([2.0]), (np.array([0.0]),), 1.0, 1)
+    (array([-1.]), (array([1.]),))
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate | None = None,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        **options: Any,
+    ):
+        super().__init__(learning_rate, **options)
+        self.rho, self.momentum = between(0, rho, 1, "rho"), between(0, momentum, 1, "momentum")
+        self.epsilon, self.centered = epsilon, centered
+        self.start = (0.0,) * (1 + centered + bool(momentum))
+
+    def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
+        """Return the parameter a step further down, and the running means (and velocity)."""
+        square, *rest = state
+        square = self.rho * square + (1 - self.rho) * (grad * grad)
+        variance, kept = square, [square]
+        if self.centered:
+            mean = self.rho * rest.pop(0) + (1 - self.rho) * grad
+            variance = square - mean * mean
+            kept.append(mean)
+        move = learning_rate * grad / np.sqrt(variance + self.epsilon)
+        if self.momentum:
+            move = self.momentum * (rest[0] if rest else 0.0) + move
+            kept.append(move)
+        return param - move, tuple(kept)
+
+
+class Adam(Optimizer):
+    """Running means of the gradient (m) and its square (v), each corrected for having started at 0.
+
+    m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g²; then θ ← θ - α_t m / (√v + ε), where
+    α_t = α √(1 - β₂^t) / (1 - β₁^t) at step t.
+
+    Args:
+        learning_rate: α, 0.001 by default.
+        beta_1: β₁.
+        beta_2: β₂.
+        epsilon: ε.
+        amsgrad: whether to divide by the largest v so far.
+        options: `lr`, `weight_decay` and clipping, as in `Optimizer`.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015 (the form at the end of
+    section 2); Reddi, Kale and Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+
+    >>> adam, zero = Adam(0.1, epsilon=0), np.array([0.0])
+    >>> adam.rule(np.array([1.0]), np.array([2.0]), (zero, zero), 0.1, 1)[0]
+    array([0.9])
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate | None = None,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Any,
+    ):
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2 = between(0, beta_1, 1, "beta_1"), between(0, beta_2, 1, "beta_2")
+        self.epsilon, self.amsgrad = epsilon, amsgrad
+        self.start = (0.0,) * (3 if amsgrad else 2)
+
+    def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
+        """Return the parameter a step further down, and the running means."""
+        mean, square, *largest = state
+        mean = mean + (grad - mean) * (1 - self.beta_1)
+        square = square + (grad * grad - square) * (1 - self.beta_2)
+        rate = learning_rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
+        if not self.amsgrad:
+            return param - mean * rate / (np.sqrt(square) + self.epsilon), (mean, square)
+        highest = np.maximum(largest[0] if largest else 0.0, square)
+        return param - mean * rate / (np.sqrt(highest) + self.epsilon), (mean, square, highest)
+
+
+def between(low: float, value: float, high: float, name: str) -> float:
+    """Return a number after checking that it lies between two others."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie between {low} and {high}, and is {value}")
+    return value
+
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
+    "sgd": SGD,
+    "adagrad": Adagrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+}
+
+
+def get(optimizer: str | Optimizer) -> Optimizer:
+    """Return a new optimizer with Keras's defaults by its name (in any case); an optimizer as it is.
+
+    Raises:
+        ValueError: there is none of that name; the message lists them.
+        TypeError: something else, such as the class SGD where ``SGD()`` is meant.
+
+    >>> get("adam").learning_rate
+    0.001
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, (str, type)):
+        raise TypeError(f"optimizer needs a name or an Optimizer, such as SGD(0.1), and got {optimizer!r}")
+    found: Callable[[], Optimizer] = find(
+        optimizer.lower() if isinstance(optimizer, str) else optimizer,
+        OPTIMIZERS,
+        "optimizer",
+        "an Optimizer",
+    )
+    return found()
