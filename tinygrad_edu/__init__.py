@@ -1,20 +1,18 @@
 """Automatic differentiation that fits in your head: a Tensor remembers the NumPy calls made on it."""
 
+import importlib
+from typing import Any
+
 from .recording import NoGradientRule, no_grad, primitive
-from .rules import (
-    RULES,
-    constant,
-    define,
-    elementwise,
-    indexing,
-    linalg,
-    polynomials,
-    products,
-    reductions,
-    rule,
-    shapes,
-    statistics,
-)
+from .rules import RULES, constant, define, rule
+from .rules import elementwise as _elementwise
+from .rules import indexing as _indexing
+from .rules import linalg as _linalg
+from .rules import polynomials as _polynomials
+from .rules import products as _products
+from .rules import reductions as _reductions
+from .rules import shapes as _shapes
+from .rules import statistics as _statistics
 from .tensor import Tensor
 from .transforms import (
     checkpoint,
@@ -36,28 +34,32 @@ __all__ = [
     "Tensor",
     "checkpoint",
     "constant",
+    "data",
     "define",
+    "distributions",
     "elementwise_grad",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "nn",
     "no_grad",
     "primitive",
     "rule",
     "stop_gradient",
+    "testing",
     "value_and_grad",
+    "viz",
     "vjp",
 ]
 
-del (
-    elementwise,
-    indexing,
-    linalg,
-    polynomials,
-    products,
-    reductions,
-    shapes,
-    statistics,
-)  # imported to fill the table
+# imported for what they put into the table of rules
+del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _shapes, _statistics
+
+
+def __getattr__(name: str) -> Any:
+    """Import the rooms that not every program enters when they are first asked for."""
+    if name in ("data", "distributions", "nn", "testing", "viz"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,10 +5,7 @@ would be written on paper: every operation on it is done on the array and on the
 disagree with the code, and a rule that looks at shapes takes the branch that it took on the real arrays.
 """
 
-import ast
 import functools
-import inspect
-import linecache
 import re
 import types
 import unicodedata
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import pick
+from ..rules.printed import source_of
 from .graph import Edge, Graph, GraphNode, slot_names
 from .words import number, short_name, spelled, visible
 
@@ -444,40 +442,5 @@ def _from_source(node: GraphNode, edges: Sequence[Edge], names: dict[str, str]) 
     assert node.record is not None
     rule = node.record.rule
     vjps = rule.vjps or rule.vjps_of(node.record.args)
-    texts = {barred(names[edge.slot]): _source_line(vjps[edge.position]) for edge in edges}
+    texts = {barred(names[edge.slot]): source_of(vjps[edge.position]) for edge in edges}
     return {left: text for left, text in texts.items() if text}
-
-
-def _source_line(fn: Any) -> str:
-    """Return what a rule returns, from its source; empty where that cannot be found."""
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    if code is None:
-        return ""
-    if code.co_qualname.startswith("_rearranged."):
-        return "ḡ, each element back in its place"
-    try:
-        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
-    except SyntaxError:
-        return ""
-    found = [
-        part
-        for part in ast.walk(tree)
-        if isinstance(part, (ast.Lambda, ast.FunctionDef)) and _is_code_of(part, code)
-    ]
-    if len(found) != 1:
-        return ""
-    if isinstance(found[0], ast.Lambda):
-        return ast.unparse(found[0].body)
-    returns = [part.value for part in ast.walk(found[0]) if isinstance(part, ast.Return) and part.value]
-    return ast.unparse(returns[-1]) if returns else ""
-
-
-def _is_code_of(part: ast.Lambda | ast.FunctionDef, code: types.CodeType) -> bool:
-    """Tell whether a piece of syntax was compiled to this code: the same line, arguments and place."""
-    if isinstance(part, ast.FunctionDef):
-        first = part.decorator_list[0].lineno if part.decorator_list else part.lineno
-        return part.name == code.co_name and first == code.co_firstlineno
-    places = [(line, column) for line, _, column, _ in code.co_positions() if line and column]
-    begin = (part.body.lineno, part.body.col_offset)
-    end = (part.body.end_lineno or 0, part.body.end_col_offset or 0)
-    return part.lineno == code.co_firstlineno and bool(places) and all(begin <= p < end for p in places)
