@@ -5,6 +5,7 @@ rule is written with the output ``y`` where that is shorter, and with operations
 so that it can be differentiated again. `tanh` is NumPy's own, and `linear` is nothing at all.
 """
 
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -83,9 +84,8 @@ def softmax(z: Any) -> Any:
     >>> softmax(np.array([[1000.0, 1000.0, -1000.0]]))
     array([[0.5, 0.5, 0. ]])
     """
-    z = as_array(z)
-    powers = np.exp(z - z.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    _, powers, total = exponentials(as_array(z))
+    return powers / total
 
 
 @primitive(lambda g, y, z: g - np.exp(y) * g.sum(-1, keepdims=True))
@@ -95,9 +95,37 @@ def log_softmax(z: Any) -> Any:
     >>> log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    z = as_array(z)
+    shifted, _, total = exponentials(as_array(z))
+    return shifted - np.log(total)
+
+
+_nothing: tuple[Callable[[], Any], Any] = (lambda: None), None
+_kept = _nothing  # the last logits, for as long as they are alive, and their exponentials
+
+
+def exponentials(z: Any) -> tuple[Any, Any, Any]:
+    """Return z - max z, e to that power, and the sum of those over the last axis, kept as an axis.
+
+    A softmax, the loss after it and the gradient of the two ask for the same logits one after the other, so
+    the last answer is kept. Only for arrays that nobody can change: those that belong to a Tensor.
+    """
+    global _kept
+    logits, answer = _kept
+    if logits() is z:
+        return answer  # type: ignore[no-any-return]
     shifted = z - z.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    powers = np.exp(shifted)
+    answer = shifted, powers, powers.sum(-1, keepdims=True)
+    if type(z) is np.ndarray and not z.flags.writeable and z.base is None:
+        _kept = weakref.ref(z, _forget), answer
+    return answer
+
+
+def _forget(logits: Any) -> None:
+    """Let go of the exponentials of logits that are no more."""
+    global _kept
+    if _kept[0] is logits:
+        _kept = _nothing
 
 
 ACTIVATIONS: dict[str, Activation] = {

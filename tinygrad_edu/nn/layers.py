@@ -242,7 +242,7 @@ class Dense(Layer):
         if len(input_shape) < 2:
             raise ValueError(
                 f"Dense takes inputs of shape (N, features), and layer {self.name!r} got one with a "
-                "single axis; write x[:, None] for N examples with one feature each, x[None] for a single example"
+                "single axis; write x[:, None] for N examples with one feature each, x[None] for one example"
             )
         self.features = input_shape[-1]
         self.W = self.add_weight("W", (self.features, self.units), self.kernel_initializer)

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..recording import Recorded, primitive
-from .activations import sigmoid, softmax
+from .activations import exponentials, sigmoid, softmax
 from .lookup import as_array, find
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
@@ -67,19 +67,18 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     """
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
-    shifted = z - z.max(-1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return -np.vdot(targets(labels, z), log_p) / rows(z)
+    shifted, _, total = exponentials(z)
+    return -np.vdot(targets(labels, z), shifted - np.log(total)) / rows(z)
 
 
 def check_labels(z: Any, labels: Any) -> None:
     """Refuse labels that do not fit the logits; their values are looked at only where they are at hand."""
     if labels.shape == z.shape:
-        total = labels.sum() if type(labels) is np.ndarray else rows(z)
-        if abs(total - rows(z)) > 1e-3 * rows(z):
+        n = rows(z)
+        if type(labels) is np.ndarray and abs(float(labels.sum()) - n) > 1e-3 * n:
             raise ValueError(
                 "each row of labels must sum to 1 (one-hot, or probabilities); these sum to "
-                f"{total / rows(z):.4g} on average; divide them by labels.sum(-1, keepdims=True)"
+                f"{labels.sum() / n:.4g} on average; divide them by labels.sum(-1, keepdims=True)"
             )
     elif labels.shape == z.shape[:-1]:
         if labels.dtype.kind not in "iu":
@@ -244,7 +243,8 @@ def _not_one_hot(y_true: Any, y_pred: Any) -> str:
     if y_true.dtype.kind in "iu" and y_true.shape in (y_pred.shape[:-1], (*y_pred.shape[:-1], 1)):
         return (
             f"categorical_crossentropy needs one-hot labels of shape {y_pred.shape}, and got integers of "
-            f"shape {y_true.shape}; use sparse_categorical_crossentropy, or one_hot(labels, {y_pred.shape[-1]})"
+            f"shape {y_true.shape}; use sparse_categorical_crossentropy, or one-hot labels: "
+            f"one_hot(labels, {y_pred.shape[-1]})"
         )
     return (
         f"categorical_crossentropy needs labels of the predictions' shape {y_pred.shape}, "
