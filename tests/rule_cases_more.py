@@ -74,7 +74,7 @@ def _(draw: Any) -> Case:
     conditions = [draw(masks(x.shape)) for _ in range(draw(st.integers(1, 3)))]
     functions: list[Any] = [np.sin, lambda x: x * x, 1.5, lambda x: np.exp(x) * 2][: len(conditions)]
     functions += draw(st.sampled_from([[], [np.cos], [2]]))
-    if x.ndim and len(conditions) == 1 and draw(st.booleans()):
+    if x.ndim == 1 and len(conditions) == 1 and draw(st.booleans()):
         return call(x, conditions[0], functions)
     if draw(st.booleans()):
         return call(x, conditions[:1], [lambda x, power, shift=0: x**power + shift], 3, shift=2.0)
@@ -369,6 +369,46 @@ def _(draw: Any) -> Case:
     return call(*lines, **options(draw, sparse=st.booleans(), indexing=st.sampled_from(["xy", "ij"])))
 
 
+@covers(np.fft.fftshift, np.fft.ifftshift)
+def _(draw: Any) -> Case:
+    x = draw(arrays(shapes(1)))
+    return call(x, **options(draw, axes=axes(x.ndim).filter(lambda axis: axis != ())))
+
+
+@covers(np.apply_along_axis)
+def _(draw: Any) -> Case:
+    x = draw(arrays(shapes(1, min_side=1)))
+    functions = [np.sum, np.sort, lambda line: line * line, lambda line: np.outer(line, line), len]
+    return call(draw(st.sampled_from(functions)), draw(axes(x.ndim, **ONE_AXIS)), x)
+
+
+@covers(np.apply_over_axes)
+def _(draw: Any) -> Case:
+    x = draw(arrays(shapes(1)))
+    return call(draw(st.sampled_from([np.sum, np.cumsum])), x, draw(axes(x.ndim, none=False)))
+
+
+@covers(np.unique, np.unique_values)
+def _(draw: Any) -> Case:
+    return call(draw(arrays(distinct=True)))
+
+
+@covers(np.trim_zeros)
+def _(draw: Any) -> Case:
+    # zeros cannot be moved without changing what is trimmed: they come from elsewhere
+    x = draw(arrays(shapes(1)))
+    mask = draw(masks(x.shape))
+    how = options(draw, trim=st.sampled_from(["f", "b", "fb"]), axis=axes(x.ndim))
+    return call(x, **how)._replace(function=lambda x, **how: np.trim_zeros(np.where(mask, x, 0), **how))
+
+
+@covers(np.bincount)
+def _(draw: Any) -> Case:
+    places = draw(st.lists(st.integers(0, 5), min_size=1, max_size=6))
+    weights = draw(arrays((len(places),)))
+    return call(np.array(places, int), weights, **options(draw, minlength=st.integers(0, 8)))
+
+
 # Statistics ------------------------------------------------------------------------------------------------
 
 METHODS = (
@@ -403,6 +443,7 @@ def quantiles(fn: Any, scale: int | None = 1) -> None:
             how["method"] = draw(st.sampled_from(METHODS))
         case = call(x, *shares, **how)
         ignores = fn.__name__.startswith("nan")
+        assume(x.size or not ignores)
         return case._replace(function=with_nan(draw, fn, x, how.get("axis"))) if ignores else case
 
 
@@ -565,6 +606,12 @@ covers(np.vander)(
         draw(arrays(shapes(1, 1))), **options(draw, N=st.integers(0, 4), increasing=st.booleans())
     )
 )
+
+
+@covers(np.polydiv)
+def _(draw: Any) -> Case:
+    # the first coefficient, which is divided by, is not small
+    return call(draw(arrays(COEFFICIENTS)), draw(arrays(COEFFICIENTS, (0.8, 2.0))))
 
 
 @covers(np.polyint)

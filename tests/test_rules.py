@@ -1,5 +1,6 @@
 """Every gradient rule in the table is checked against measured slopes, to the second order and in float32."""
 
+import io
 import subprocess
 import sys
 from typing import Any
@@ -85,6 +86,7 @@ ARGUMENTS: dict[Any, tuple[Any, ...]] = {
     np.ravel_multi_index: ((WHOLE,), (5,)),
     np.unravel_index: (WHOLE, (5,)),
     np.einsum_path: ("i,i->", LINE, LINE),
+    **{save: (io.BytesIO(), LINE) for save in (np.save, np.savez, np.savez_compressed, np.savetxt)},
     np.can_cast: (np.float32, np.float64),
     np.shares_memory: (LINE, LINE),
     np.may_share_memory: (LINE, LINE),

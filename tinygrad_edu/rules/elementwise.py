@@ -174,8 +174,9 @@ def pieces(x: Any, conditions: Any, functions: Any, args: Any, how: Any) -> Any:
 
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     """Write numpy.interp as a step from one data point towards the next."""
-    x, xp, fp = as_array(x), as_array(xp), cast(as_array(fp), np.float64)
+    x, xp, fp = (cast(np.asarray(v) if np.isscalar(v) else as_array(v), float) for v in (x, xp, fp))
     if period is not None:
+        period = abs(period)
         x, xp = np.mod(x, period), np.mod(xp, period)
         order = np.argsort(xp)
         xp, fp = xp[order], fp[order]
@@ -250,5 +251,6 @@ constant(
     *(np.min_scalar_type, np.common_type, np.ravel_multi_index, np.unravel_index, np.ix_, np.einsum_path),
     *(np.diag_indices_from, np.tril_indices_from, np.triu_indices_from),
     *(np.zeros_like, np.ones_like, np.empty_like),
+    *(np.save, np.savez, np.savez_compressed, np.savetxt),
     *(np.shares_memory, np.may_share_memory, np.array_repr, np.array_str, np.array2string),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import define, rule, unbroadcast
+from . import as_array, cast, define, rule, unbroadcast
 
 
 def getitem(a: Any, index: Any) -> Any:
@@ -112,6 +112,39 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 
 
 define(np.choose, choose)
+
+
+def unique(ar: Any, *options: Any, equal_nan: bool = True, **more: Any) -> Any:
+    """Write numpy.unique as the sorted elements that differ from the one before them."""
+    if any(options) or any(more.values()):
+        raise TypeError("np.unique has a gradient rule for its values only: leave its other options out")
+    values = np.sort(ar, axis=None)
+    again = values[1:] == values[:-1]
+    again = again | (np.isnan(values[1:]) & np.isnan(values[:-1])) if equal_nan else again
+    return values[np.flatnonzero(np.concatenate([np.ones(len(values[:1]), bool), ~again]))]
+
+
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """Write numpy.trim_zeros as a slice along each axis."""
+    filt = as_array(filt)
+    places = np.argwhere(filt)
+    slices = [slice(None)] * np.ndim(filt)
+    for i in range(np.ndim(filt)) if axis is None else np.atleast_1d(np.mod(axis, np.ndim(filt))).tolist():
+        first, last = (int(np.min(places[:, i])), int(np.max(places[:, i]))) if len(places) else (0, -1)
+        front, back = "f" in trim.lower() or last < 0, "b" in trim.lower() or last < 0
+        slices[i] = slice(first if front else None, last + 1 if back else None)
+    return filt[tuple(slices)]
+
+
+define(np.unique, unique)
+define(np.unique_values, lambda x: unique(x, equal_nan=False))
+define(np.trim_zeros, trim_zeros)
+define(
+    np.bincount,
+    lambda x, /, weights=None, minlength=0: put(
+        cast(weights, float), as_array(x), (max(minlength, int(np.max(x, initial=-1)) + 1),)
+    ),
+)
 
 
 def along(axis: int | None, index: Any, ndim: int) -> Any:

@@ -82,7 +82,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     m, n = a.shape
     s = np.linalg.svdvals(a)
     cutoff = np.finfo(s.dtype).eps * max(m, n) if rcond is None else rcond
-    rank = int(np.sum(s > cutoff * s[0]))
+    rank = np.sum(s > cutoff * s[0], dtype=np.int32)
     x = np.linalg.pinv(a, cutoff) @ b
     residual = b - a @ x
     left = np.sum(residual**2, 0) if rank == n < m else np.empty(0, s.dtype)

@@ -1,5 +1,6 @@
 """Rules for polynomials and ranges: polyval, vander, polymul and friends, linspace, logspace, geomspace."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,21 @@ def without_leading_zeros(p: Any) -> Any:
     p = np.atleast_1d(p)
     places = np.flatnonzero(p)
     return p[int(places[0]) :] if len(places) else p[:1]
+
+
+def polydiv(u: Any, v: Any) -> Any:
+    """Write numpy.polydiv as long division."""
+    rest, v = np.atleast_1d(u) + 0.0, np.atleast_1d(v) + 0.0
+    spare, scale = len(rest) - len(v), 1.0 / v[0]
+    quotient = []
+    for k in range(spare + 1):
+        quotient.append(scale * rest[k])
+        rest = rest - np.pad(quotient[-1] * v, (k, spare - k))
+    zeros = np.zeros(1, np.result_type(rest, v))
+    start = 0
+    while start < len(rest) - 1 and np.allclose(rest[start], 0, rtol=1e-14):
+        start += 1
+    return np.stack(quotient) if quotient else zeros, rest[start:]
 
 
 def polyder(p: Any, m: int = 1) -> Any:
@@ -94,7 +110,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retste
     if not retstep:
         return values
     count = num - 1 if endpoint else num
-    return values, cast((stop - start) / count if count > 0 else (stop - start) * np.nan, kind)
+    return values, cast((stop - start) / count, kind) if count > 0 else math.nan
 
 
 def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
@@ -112,8 +128,8 @@ def geomspace(
 ) -> Any:
     """Write numpy.geomspace as a geometric series."""
     start, stop = as_array(start), as_array(stop)
-    kind = np.result_type(start, stop, 1.0)
-    ratio = stop / start
+    kind = np.result_type(start, stop, np.float64)
+    ratio = np.divide(stop, start, dtype=kind)
     values = start * ratio ** steps(np.ndim(ratio), num, endpoint)
     return cast(np.moveaxis(values, 0, axis), dtype or kind)
 
@@ -122,6 +138,7 @@ define(np.polyval, polyval)
 define(np.polyadd, padded_sum)
 define(np.polysub, lambda a1, a2: padded_sum(a1, np.negative(a2)))
 define(np.polymul, lambda a1, a2: np.convolve(without_leading_zeros(a1), without_leading_zeros(a2)))
+define(np.polydiv, polydiv)
 define(np.polyder, polyder)
 define(np.polyint, polyint)
 define(np.poly, poly)

@@ -152,7 +152,7 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(pairs, [i * j for i, j in zip(a.shape, b.shape, strict=True)])
 
 
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """Write numpy.correlate as a convolution with the reverse."""
     if np.size(v) > np.size(a):  # as NumPy does it: swap, and reverse the answer
         return np.flip(np.convolve(v, np.flip(a), mode))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Function, define, rule
+from . import Function, as_array, define, rule
 from .indexing import put
 
 
@@ -86,6 +86,28 @@ def broadcast_arrays(args: Any) -> Any:
     return tuple(np.broadcast_to(arg, shape) for arg in args)
 
 
+def apply_along_axis(func1d: Function, axis: int, arr: Any, *args: Any, **how: Any) -> Any:
+    """Write numpy.apply_along_axis as a call for each line."""
+    lines = np.moveaxis(arr, axis, -1)
+    found = [func1d(lines[place], *args, **how) for place in np.ndindex(lines.shape[:-1])]
+    stacked = np.stack([as_array(y) for y in found])
+    result = np.reshape(stacked, lines.shape[:-1] + stacked.shape[1:])
+    inner = range(arr.ndim - 1, result.ndim)
+    return np.moveaxis(result, list(inner), [axis % arr.ndim + i for i in range(len(inner))])
+
+
+def apply_over_axes(func: Function, a: Any, axes: Any) -> Any:
+    """Write numpy.apply_over_axes as a call for each axis, which it keeps."""
+    for axis in np.atleast_1d(np.asarray(axes, int)).tolist():
+        found = func(a, axis)
+        a = found if np.ndim(found) == np.ndim(a) else np.expand_dims(found, axis)
+    return a
+
+
+define(np.apply_along_axis, apply_along_axis)
+define(np.apply_over_axes, apply_over_axes)
+
+
 def meshgrid(xi: Any, sparse: bool, indexing: str) -> Any:
     """Write numpy.meshgrid as each vector along an axis of its own, repeated along the others."""
     n = len(xi)
@@ -112,6 +134,8 @@ rule(np.flip, lambda g, y, m, axis=None: np.flip(g, axis))
 rule(np.flipud, lambda g, y, m: np.flipud(g))
 rule(np.fliplr, lambda g, y, m: np.fliplr(g))
 rule(np.roll, lambda g, y, a, shift, axis=None: np.roll(g, np.negative(shift), axis))
+rule(np.fft.fftshift, lambda g, y, x, axes=None: np.fft.ifftshift(g, axes))
+rule(np.fft.ifftshift, lambda g, y, x, axes=None: np.fft.fftshift(g, axes))
 rule(np.broadcast_to, lambda g, y, array, shape, subok=False: g, elementwise=True)
 rule(np.copy, lambda g, y, a, order="K", subok=False: g)
 rule(np.full_like, None, lambda g, y, a, fill_value, **how: g, elementwise=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import as_array, cast, constant, define, rule
+from . import as_array, cast, define, rule
 from .reductions import axes_of, count, spread, winners
 
 # order statistics: sort, then interpolate between neighbours
@@ -44,7 +44,9 @@ def quantile(
     flat = np.reshape(places, (math.prod(np.shape(q)), *n.shape))
     low, high = np.floor(flat).astype(int), np.ceil(flat).astype(int)
     below, over = np.take_along_axis(lanes, low, 0), np.take_along_axis(lanes, high, 0)
-    found = below + (over - below) * np.where(high > low, flat - low, 0).astype(kind)
+    part = np.where(high > low, flat - low, 0).astype(kind)
+    near = part >= 0.5  # NumPy starts from the nearer of the two
+    found = np.where(near, over, below) + (over - below) * (part - near)
     if not ignore_nan:
         found = np.where(np.any(blank, axis=0), np.nan, found)
     kept = np.reshape(found, np.shape(q) + n.shape)
@@ -58,18 +60,17 @@ define(
     np.nanpercentile,
     lambda a, q, *args, **how: quantile(a, np.true_divide(q, 100), *args, ignore_nan=True, **how),
 )
-define(
-    np.median,
-    lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: quantile(
-        a, 0.5, axis, keepdims=keepdims
-    ),
-)
-define(
-    np.nanmedian,
-    lambda a, axis=None, out=None, overwrite_input=False, keepdims=False: quantile(
-        a, 0.5, axis, keepdims=keepdims, ignore_nan=True
-    ),
-)
+
+
+def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False,
+           *, ignore_nan: bool = False) -> Any:  # fmt: skip
+    """Write numpy.median as the mean of the two elements in the middle, which may be the same."""
+    middle = functools.partial(quantile, a, 0.5, axis, keepdims=keepdims, ignore_nan=ignore_nan)
+    return (middle(method="lower") + middle(method="higher")) / 2
+
+
+define(np.median, median)
+define(np.nanmedian, functools.partial(median, ignore_nan=True))
 define(
     np.ptp,
     lambda a, axis=None, out=None, keepdims=False: (
@@ -249,5 +250,3 @@ define(np.diff, diff)
 define(np.ediff1d, ediff1d)
 define(np.gradient, gradient)
 define(np.trapezoid, trapezoid)
-
-constant(np.histogram_bin_edges)
