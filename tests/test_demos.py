@@ -1,0 +1,120 @@
+"""Each demo runs from the command line, writes what it says, and shows what it claims."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMOS = Path(__file__).parent.parent / "demos"
+COURSE_SCRIPT = """
+x_train,y_train,x_test,y_test=process_data()
+
+model=Sequential()
+
+model.add(Dense(10,input_dim=784,activation='relu'))
+
+model.add(Dense(10,activation='softmax'))
+
+model.compile(optimizer=SGD(lr=0.1),
+              loss='categorical_crossentropy',
+              metrics=['categorical_accuracy'])
+
+traj=model.fit(x_train,
+              y_train,
+              epochs=50,
+              batch_size=32,
+              validation_data=(x_test, y_test),
+              shuffle=True,verbose=0)
+
+plt.plot(traj.history['loss'],linewidth=4,label='loss')
+
+plt.plot(traj.history['categorical_accuracy'],linewidth=4,label='accuracy')
+
+plt.legend()
+"""
+
+
+def run(demo, out, *arguments):
+    """Run a demo as a user would, and return what it printed."""
+    command = [sys.executable, "-W", "error", str(DEMOS / demo), "--out", str(out), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def numbers(pattern, printed):
+    return [float(number) for number in re.findall(pattern, printed)]
+
+
+def assert_pictures(out, *names):
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    for name in names:
+        content = (out / name).read_bytes()
+        assert content.startswith(b"\x89PNG" if name.endswith(".png") else b"<?xml")
+        assert len(content) > 5000
+
+
+def test_learn_digits(tmp_path):
+    printed = run("learn_digits.py", tmp_path / "out", "--epochs", "5")
+    (accuracy,) = numbers(r"Test accuracy: (\S+)%", printed)
+    assert accuracy > 80  # chance is 10
+    assert str(tmp_path / "out") in printed
+    assert_pictures(tmp_path / "out", "graph.svg", "learning_curves.png", "weights.png")
+    graph = (tmp_path / "out" / "graph.svg").read_text(encoding="utf-8")
+    for name in ("hidden.W", "hidden.b", "output.W", "output.b", "labels", "loss", "relu", "matmul"):
+        assert name in graph
+
+
+def test_softmax_regression(tmp_path):
+    printed = run("softmax_regression.py", tmp_path, "--epochs", "1")
+    likelihood, cross_entropy = numbers(r"(?:logarithm / N|log h) += (\S+)", printed)
+    assert likelihood == cross_entropy > 0
+    assert numbers(r"5! .* = (\S+)", printed) == [0.001286]
+    (difference,) = numbers(r"largest difference .* = (\S+)", printed)
+    assert difference < 1e-12
+    batch, mini_batch, stochastic = numbers(r"test accuracy (\S+)", printed)
+    assert 0.5 < batch < mini_batch
+    assert stochastic > 0.8
+    assert_pictures(tmp_path, "learning_curves.png", "weights.png", "confusion_matrix.png", "mistakes.png")
+
+
+def test_learning_behaviours(tmp_path):
+    printed = run("learning_behaviours.py", tmp_path, "--epochs", "2", "--digits", "1000", "--seeds", "2")
+    accuracies = numbers(r"test loss .* accuracy (\S+)", printed)
+    assert len(accuracies) == 4
+    assert min(accuracies[:3]) > 0.6  # two relu layers in batches of 1 may not learn, which is the lesson
+    assert_pictures(tmp_path, "learning_behaviours.png")
+
+
+def test_optimizers(tmp_path):
+    printed = run("optimizers.py", tmp_path, "--epochs", "2")
+    accuracies = numbers(r"test accuracy (\S+)", printed)
+    assert len(accuracies) == 5
+    assert min(accuracies) > 0.75
+    assert_pictures(tmp_path, "optimizers.png")
+
+
+def test_the_keras_script_is_the_courses(tmp_path):
+    assert COURSE_SCRIPT in (DEMOS / "keras_script.py").read_text(encoding="utf-8")
+    printed = run("keras_script.py", tmp_path)
+    (loss,) = numbers(r"Training loss ([\d.]+)", printed)
+    (accuracy,) = numbers(r"Test accuracy: (\S+)%", printed)
+    assert loss < 0.1
+    assert accuracy > 80
+    assert_pictures(tmp_path, "learning_curve.png")
+
+
+@pytest.mark.parametrize(
+    "demo",
+    ["learn_digits", "softmax_regression", "learning_behaviours", "optimizers", "keras_script"],
+)
+def test_demos_explain_themselves_and_stay_short(demo):
+    source = (DEMOS / f"{demo}.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) < 120
+    printed = subprocess.run(
+        [sys.executable, str(DEMOS / f"{demo}.py"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "--out" in printed
+    assert source.split('"""')[1].splitlines()[0][:30] in printed
