@@ -1,0 +1,133 @@
+"""scipy.special: every gradient rule against measured slopes, and loaded no sooner than SciPy is."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rule_cases import elementwise
+
+sp = pytest.importorskip("scipy.special")
+
+import tinygrad_edu as tg  # noqa: E402
+from tinygrad_edu import Tensor  # noqa: E402
+from tinygrad_edu.recording import function_name  # noqa: E402
+from tinygrad_edu.rules import special  # noqa: E402
+from tinygrad_edu.testing import check_gradient  # noqa: E402
+
+FUNCTIONS = [fn for fn in tg.RULES if function_name(fn).startswith("scipy.special.")]
+
+NEAR, POSITIVE, UNIT = (-2.0, 2.0), (0.5, 3.0), (0.1, 0.9)
+WHOLE = np.array([2.0, 3.0]).reshape(2, 1, 1, 1)
+# the domain of each argument to differentiate, after those (orders, parameters) that are given
+DOMAINS: dict[Any, tuple[Any, ...]] = {
+    **dict.fromkeys((sp.expit, sp.log_expit, sp.exp2, sp.exp10, sp.expm1, sp.cosm1, sp.exprel), (NEAR,)),
+    **dict.fromkeys(
+        (sp.erf, sp.erfc, sp.erfcx, sp.erfi, sp.dawsn, sp.ndtr, sp.log_ndtr, sp.fresnel), (NEAR,)
+    ),
+    **dict.fromkeys((sp.j0, sp.j1, sp.i0, sp.i1, sp.airy), (NEAR,)),
+    **dict.fromkeys((sp.logit, sp.erfinv, sp.ndtri, sp.ellipk, sp.ellipe), (UNIT,)),
+    **dict.fromkeys((sp.gammaln, sp.loggamma, sp.gamma, sp.rgamma, sp.psi, sp.spence), (POSITIVE,)),
+    **dict.fromkeys((sp.y0, sp.y1, sp.k0, sp.k1, sp.k0e, sp.k1e, sp.exp1, sp.expi), (POSITIVE,)),
+    **dict.fromkeys((sp.sici, sp.shichi, sp.log1p, sp.cbrt, sp.entr), (POSITIVE,)),
+    **dict.fromkeys((sp.beta, sp.betaln, sp.poch), (POSITIVE, POSITIVE)),
+    **dict.fromkeys((sp.xlogy, sp.xlog1py, sp.inv_boxcox1p), (POSITIVE, UNIT)),
+    **dict.fromkeys((sp.rel_entr, sp.kl_div), (POSITIVE, (3.5, 5.0))),
+    **dict.fromkeys((sp.boxcox, sp.boxcox1p), (POSITIVE, NEAR)),
+    sp.inv_boxcox: (POSITIVE, UNIT),
+    sp.pseudo_huber: (POSITIVE, NEAR),
+    sp.huber: ((1.1, 1.4), ((-0.9, 0.9), (1.7, 2.5))),
+    sp.binom: ((4.0, 6.0), POSITIVE),
+    sp.erfcinv: ((0.2, 1.8),),
+    sp.ndtri_exp: ((-3.0, -0.3),),
+    **dict.fromkeys((sp.i0e, sp.i1e), (((-2.0, -0.4), (0.4, 2.0)),)),
+}
+GIVEN: dict[Any, tuple[tuple[Any, ...], Any]] = {
+    **dict.fromkeys((sp.jv, sp.yv, sp.iv, sp.kv, sp.ive, sp.kve), ((WHOLE + 0.5,), POSITIVE)),
+    **dict.fromkeys((sp.gammainc, sp.gammaincc), ((WHOLE - 0.7,), POSITIVE)),
+    sp.betainc: ((WHOLE - 0.7, 1.6), UNIT),
+    sp.expn: ((WHOLE.astype(int) + 1,), POSITIVE),
+    special.sp._ufuncs._zeta: ((WHOLE,), POSITIVE),
+}
+
+
+@pytest.mark.parametrize("fn", FUNCTIONS, ids=lambda fn: fn.__name__)
+@settings(max_examples=max(1, settings().max_examples // 3))
+@given(data=st.data())
+def test_gradient_of_every_special_function(fn: Any, data: st.DataObject) -> None:
+    fixed, domain = GIVEN.get(fn, ((), None))
+    domains = (domain,) if fixed else DOMAINS[fn]
+    args = data.draw(elementwise(len(domains), domains)).args
+    # complex and integer arguments choose other formulas: only the real arguments are differentiated
+    places = tuple(range(len(fixed), len(fixed) + len(args)))
+    check_gradient(fn, *fixed, *args, argnums=places, step=1 / 256)
+
+
+@pytest.mark.parametrize("fn", [sp.exprel, lambda x: sp.boxcox(np.array([0.5, 2.0]), x), sp.erf, sp.i0e])
+def test_around_zero_where_formulas_would_cancel(fn: Any) -> None:
+    x = Tensor(np.array([1e-12, 0.0]), requires_grad=True)
+    fn(x).sum().backward(create_graph=True)
+    assert x.grad is not None
+    slope = x.grad
+    x.grad = None
+    slope.sum().backward()
+    assert np.all(np.isfinite(slope.data))
+    assert np.all(np.isfinite(x.grad.data))
+    np.testing.assert_allclose(slope.data[0], slope.data[1], atol=1e-9 + (fn is sp.i0e))
+
+
+@pytest.mark.parametrize("fn", [sp.entr, lambda x: sp.rel_entr(x, 0.5), lambda x: sp.kl_div(x, 0.5)])
+def test_an_entropy_at_zero_counts_an_infinite_slope_as_zero(fn: Any) -> None:
+    x = Tensor([0.0, 1.0], requires_grad=True)
+    fn(x).sum().backward()
+    assert x.grad.data[0] == 0
+    assert np.isfinite(x.grad.data[1])
+
+
+def test_zero_times_the_logarithm_of_zero_is_flat() -> None:
+    y = Tensor([0.0, 0.5], requires_grad=True)
+    sp.xlogy(0.0, y).sum().backward()
+    assert y.grad.tolist() == [0.0, 0.0]
+
+
+def test_an_order_without_a_formula_is_refused_and_not_taken_for_constant() -> None:
+    order = Tensor(1.5, requires_grad=True)
+    with pytest.raises(TypeError, match="order"):
+        sp.jv(order, 2.0).backward()
+
+
+def test_softplus_and_sinc_are_numpy_functions_underneath() -> None:
+    x = Tensor([-1.0, 0.5], requires_grad=True)
+    if hasattr(sp, "softplus"):  # from SciPy 1.17 on
+        sp.softplus(x).sum().backward()
+        np.testing.assert_allclose(x.grad.data, sp.expit(x.data), rtol=1e-15)
+    assert sp.sinc is np.sinc
+
+
+@pytest.mark.parametrize("fn", [sp.softmax, sp.log_softmax, sp.logsumexp])
+def test_functions_that_take_arrays_only_refuse_a_tensor_instead_of_dropping_its_gradient(fn: Any) -> None:
+    x = Tensor([-1.0, 0.5], requires_grad=True)
+    with pytest.raises(TypeError, match="drop its gradient"):
+        fn(x)
+    np.testing.assert_array_equal(np.asarray(fn(x.detach())), fn(x.data))
+
+
+def test_scipy_is_not_imported_before_its_functions_are_used() -> None:
+    program = """
+import sys, numpy as np, tinygrad_edu as tg
+x = tg.Tensor([0.5], requires_grad=True)
+try:
+    np.histogram(x)
+except tg.NoGradientRule:
+    pass
+assert "scipy" not in sys.modules
+import scipy.special
+assert "tinygrad_edu.rules.special" not in sys.modules
+scipy.special.erf(x).sum().backward()
+assert "tinygrad_edu.rules.special" in sys.modules
+assert abs(x.grad.item() - 0.878782578935) < 1e-10
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
