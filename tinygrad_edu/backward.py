@@ -18,7 +18,7 @@ def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
     found = gradients(root, _seed(root, gradient, create_graph), create_graph)
     for vertex, total in found:
-        if not create_graph:
+        if not isinstance(total, Recorded):
             total = make(_locked(total))
         if vertex.grad is None:
             vertex.grad = total
@@ -56,32 +56,28 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple
     totals: dict[int, Any] = {}
     queue: list[tuple[int, Any]] = []
     leaves, found = [], []
-
-    def arrive(vertex: Any, part: Any) -> None:
-        key = id(vertex)
-        if key in totals:
-            totals[key] = _add(totals[key], part)
-        elif vertex.node is LEAF:
-            totals[key] = part
-            leaves.append(vertex)
-        elif vertex.node.serial >= oldest:
-            totals[key] = part
-            heappush(queue, (-vertex.node.serial, vertex))
-
-    for root, start in starts:
-        arrive(root, start)
-    while queue:
+    arriving = starts
+    while True:
+        for vertex, part in arriving:
+            key = id(vertex)
+            if key in totals:
+                totals[key] = _add(totals[key], part)
+            elif vertex.node is LEAF:
+                totals[key] = part
+                leaves.append(vertex)
+            elif vertex.node.serial >= oldest:
+                totals[key] = part
+                heappush(queue, (-vertex.node.serial, vertex))
+        if not queue:
+            break
         vertex = heappop(queue)[1]
         total = totals.pop(id(vertex))
         if vertex.hooks:
             total = _hooked(vertex, total, create_graph)
-        if id(vertex) in kept:
+        stops_here = id(vertex) in kept
+        if stops_here or (vertex.keeps_grad and not wanted):
             found.append((vertex, total))
-            continue
-        if vertex.keeps_grad and not wanted:
-            found.append((vertex, total))
-        for source, part in shares(vertex.node, vertex, total, create_graph):
-            arrive(source, part)
+        arriving = () if stops_here else shares(vertex.node, vertex, total, create_graph)
     for leaf in leaves:
         if not wanted or id(leaf) in kept:
             total = totals[id(leaf)]
@@ -91,7 +87,7 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple
 
 def _hooked(vertex: Recorded, total: Any, create_graph: bool) -> Any:
     """Show a complete gradient to the hooks of its Tensor; what a hook returns takes its place."""
-    for hook in vertex.hooks or ():
+    for hook in vertex.hooks:
         seen = total if create_graph else make(total)
         changed = hook(seen)
         if changed is not None:
@@ -117,20 +113,21 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         output, inputs = vertex.data, node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
+    how = node.kwargs if node.saved is None or create_graph else {**node.kwargs, "saved": node.saved}
     shares: list[tuple[Any, Any]] = []
     for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (may be fewer)
         if vjp is None:
             continue
         if isinstance(arg, Recorded):
             if arg.node is not None:
-                part = vjp(total, output, *inputs, **node.kwargs)
+                part = vjp(total, output, *inputs, **how) if how else vjp(total, output, *inputs)
                 like = arg.data
                 if type(part) is not np.ndarray or part.shape != like.shape or part.dtype is not like.dtype:
                     part = _fitted(part, like, node)
                 if part is not None:
                     shares.append((arg, part))
         elif tensors_in(arg):
-            shares += _matched(arg, vjp(total, output, *inputs, **node.kwargs), node)
+            shares += _matched(arg, vjp(total, output, *inputs, **how), node)
     return shares
 
 
@@ -208,5 +205,5 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
 
 def _locked(array: Any) -> Any:
     if isinstance(array, np.ndarray):
-        array.setflags(write=False)
+        array.setflags(False)  # type: ignore[call-arg]
     return array

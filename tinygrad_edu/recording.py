@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from .rules import CONSTANT, RULES, Function, Rule, rule
+from .rules import CONSTANT, REFUSED, RULES, Function, Rule, rule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class _Internal(dict[str, bool]):
         return internal
 
 
-_is_internal = _Internal().__getitem__
+_internal = _Internal()
 
 
 class State(NamedTuple):
@@ -55,10 +55,11 @@ class Node:
 
     `args` and `kwargs` are the call as it was made (with Tensors), `arrays` the positional arguments it was
     run on; `serial` counts calls, so that a call's serial is always above those of the calls that made its
-    arguments; `scope` names the layers around it; `place` says where in the user's code it was made.
+    arguments; `scope` names the layers around it; `place` says where in the user's code it was made; `saved`
+    is what the function handed over for its gradient rule, if it does so.
     """
 
-    __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "scope", "serial")
+    __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "saved", "scope", "serial")
 
     def __init__(
         self,
@@ -75,9 +76,10 @@ class Node:
         self.arrays = arrays
         self.kwargs = kwargs
         self.scope = scope
+        self.saved: Any = None
         self.serial = next(_serials)
-        frame: Any = sys._getframe(1)
-        while _is_internal(frame.f_code.co_filename) and frame.f_back is not None:
+        frame: Any = sys._getframe(2)
+        while _internal[frame.f_code.co_filename] and frame.f_back is not None:
             frame = frame.f_back
         self.place = frame.f_code, frame.f_lasti
 
@@ -96,7 +98,9 @@ class Node:
 def function_name(fn: Function) -> str:
     """Return how a user would write the function: ``np.matmul``, ``np.linalg.inv``, ``my_module.my_op``."""
     name = getattr(fn, "__name__", type(fn).__name__)
-    module = getattr(fn, "__module__", None) or ("numpy" if isinstance(fn, np.ufunc) else "")
+    module = getattr(fn, "__module__", None) or ""
+    if isinstance(fn, np.ufunc):  # which do not know where they are from
+        module = "numpy" if getattr(np, name, None) is fn else "scipy.special"
     if module.split(".")[0] == "numpy":
         return module.replace("numpy", "np", 1) + "." + name
     return name if module.startswith(("tinygrad_edu", "_operator")) else f"{module}.{name}".strip(".")
@@ -154,45 +158,68 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     Raises:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
-    needed = 0  # one more than the position of the last argument that needs a gradient
+    needed = False
     arrays = []
-    for position, arg in enumerate(args, 1):
+    for arg in args:
         if isinstance(arg, Recorded):
             if arg.node is not None:
-                needed = position
-            arg = arg.data
+                needed = True
+            arrays.append(arg.data)
         elif type(arg) is list or type(arg) is tuple:
             if isinstance(fn, np.ufunc):  # which takes lists for arrays
                 return apply(fn, tuple(map(_as_array, args)), kwargs)
-            inner = tensors_in(arg)
-            if any(t.node is not None for t in inner):
-                needed = position
-            arg = unwrap(arg)
-        arrays.append(arg)
-    if kwargs and (inner := tensors_in(list(kwargs.values()))):
-        if any(t.node is not None for t in inner):
-            return apply(fn, *_bind(fn, args, kwargs))
-        kwargs = {key: unwrap(value) for key, value in kwargs.items()}
-    if not needed:
-        return _wrap(fn(*arrays, **kwargs) if kwargs else fn(*arrays))
+            needed = needed or needs_gradient(arg)
+            arrays.append(unwrap(arg))
+        else:
+            arrays.append(arg)
     state = _state.get()
+    if kwargs:
+        if state.recording and needs_gradient(list(kwargs.values())):
+            return _apply_by_position(fn, args, kwargs)
+        kwargs = {key: unwrap(value) for key, value in kwargs.items()}
     recipe = RULES.get(fn)
-    if not state.recording or recipe is CONSTANT:
-        return _wrap(fn(*arrays, **kwargs))
-    if recipe is not None and recipe.definition is not None:
-        return recipe.definition(*args, **kwargs)
-    if recipe is None or (needed > len(recipe.vjps) and recipe.each is None):
-        raise NoGradientRule(_no_rule(fn, recipe, needed - 1))
+    if not (needed and state.recording):
+        value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+        return _wrap(value[0] if recipe is not None and recipe.saves else value)
+    if recipe is None or len(recipe.vjps) < len(args):
+        recipe = _checked_rule(fn, args)
+        if recipe is CONSTANT:
+            return _wrap(fn(*arrays, **kwargs))
+        if recipe.definition is not None:
+            return _wrap(recipe.definition(*args, **kwargs))
+    node = Node(fn, recipe, args, arrays, kwargs, state.scope)
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
-    if type(value) is np.ndarray:
+    if recipe.saves:
+        value, node.saved = value
+    if type(value) is np.ndarray and value.dtype.kind == "f":
         value.setflags(False)  # type: ignore[call-arg]
-    elif isinstance(value, (list, tuple)):
-        return _record_parts(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
-    elif not hasattr(value, "dtype"):
-        value = np.asarray(value)
-    if value.dtype.kind != "f":
-        return make(_real(value, fn))
-    return make(value, Node(fn, recipe, args, arrays, kwargs, state.scope))
+        return make(value, node)
+    return _record_other(value, node)
+
+
+def _checked_rule(fn: Function, args: tuple[Any, ...]) -> Rule:
+    """Look up the rule for a function, and make sure that it covers the arguments that need a gradient."""
+    recipe = RULES.get(fn)
+    if recipe is None and "scipy.special" in sys.modules:
+        from .rules import special  # noqa: F401  (its rules wait until somebody has imported SciPy's)
+
+        recipe = RULES.get(fn)
+    if recipe is not None and (
+        recipe is CONSTANT or recipe.definition or recipe.each or not needs_gradient(args[len(recipe.vjps) :])
+    ):
+        return recipe
+    position = max(i for i, arg in enumerate(args) if needs_gradient(arg))
+    raise NoGradientRule(_no_rule(fn, recipe, position))
+
+
+def _apply_by_position(fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Make a call whose keyword arguments need gradients (``np.sum(a=x)``) with positional ones instead."""
+    recipe = RULES.get(fn)
+    if recipe is not None and recipe.definition is not None:
+        return _wrap(recipe.definition(*args, **kwargs))
+    if recipe is CONSTANT:
+        return apply(fn, args, {key: unwrap(value) for key, value in kwargs.items()})
+    return apply(fn, *_bind(fn, args, kwargs))
 
 
 def _as_array(arg: Any) -> Any:
@@ -202,24 +229,27 @@ def _as_array(arg: Any) -> Any:
     return arg
 
 
-def _record_parts(value: Any, node: Node) -> Any:
-    """Record a call that returned a list or tuple: one node for the whole, and a `pick` for each part."""
-    whole = make(tuple(value), node)
-    parts = (apply(pick, (whole, i)) for i in range(len(value)))
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-
-
-def _real(value: Any, fn: Function) -> Any:
-    """Let integers and booleans pass, through which no gradient flows, and refuse complex numbers."""
+def _record_other(value: Any, node: Node) -> Any:
+    """Record a result that is no array of floats: a scalar, several results, or nothing to differentiate."""
+    if isinstance(value, (list, tuple)):  # one node for the whole, and a `pick` for each part
+        whole = make(tuple(value), node)
+        parts = (apply(pick, (whole, i)) for i in range(len(value)))
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
+    if value.dtype.kind == "f":
+        return make(value, node)
     if value.dtype.kind == "c":
         raise TypeError(
-            f"{function_name(fn)} gives complex numbers here, and gradients are for real numbers so far"
+            f"{function_name(node.fn)} gives complex numbers here, and gradients are for real numbers so far"
         )
-    return value
+    return _wrap(value)
 
 
 def _wrap(value: Any) -> Any:
     """Wrap the array results of a call that is not recorded; leave anything else (shapes, ...) as it is."""
+    if isinstance(value, Recorded):
+        return value
     if type(value) is np.ndarray:
         value.setflags(False)  # type: ignore[call-arg]
         return make(value)
@@ -238,6 +268,11 @@ def tensors_in(value: Any) -> list[Recorded]:
     return []
 
 
+def needs_gradient(value: Any) -> bool:
+    """Tell whether an argument, or anything inside its lists and tuples, needs a gradient."""
+    return any(t.node is not None for t in tensors_in(value))
+
+
 def unwrap(value: Any) -> Any:
     """Replace every Tensor in an argument by its array."""
     if isinstance(value, Recorded):
@@ -248,15 +283,13 @@ def unwrap(value: Any) -> Any:
 
 
 def _bind(fn: Function, args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], Any]:
-    """Rewrite a call whose keyword arguments need gradients (``np.sum(a=x)``) with positional ones."""
+    """Move the keyword arguments of a call to their positions, as far as they have one."""
     try:
         bound = inspect.signature(fn).bind(*args, **kwargs)
     except (TypeError, ValueError):
         bound = None
-    if bound is None or any(t.node is not None for t in tensors_in(list(bound.kwargs.values()))):
-        wanted = next(
-            key for key, value in kwargs.items() if any(t.node is not None for t in tensors_in(value))
-        )
+    if bound is None or needs_gradient(list(bound.kwargs.values())):
+        wanted = next(key for key, value in kwargs.items() if needs_gradient(value))
         raise NoGradientRule(
             f"{function_name(fn)} has no gradient rule for its keyword argument {wanted!r}; pass "
             f"{wanted}.detach() if no gradient should flow into it, or write it with other functions"
@@ -268,6 +301,8 @@ def _no_rule(fn: Function, recipe: Rule | None, position: int) -> str:
     """Say which line would teach the table about `fn`."""
     name = function_name(fn)
     number = f"argument number {position + 1}"
+    if fn in REFUSED:
+        return f"{name} {REFUSED[fn]}"
     if recipe is not None:
         return f"{name} has no gradient rule for its {number}; give it tensor.detach() there"
     return (
@@ -283,12 +318,16 @@ def pick(parts: Any, index: int) -> Any:
 
 
 def primitive(
-    *vjps: Function | None, elementwise: bool = False
-) -> Callable[[Callable[P, R]], Callable[P, Any]]:
+    *vjps: Function | None, elementwise: bool = False, saves: bool = False
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Turn a function of arrays, written in NumPy, into one recorded call with a gradient rule of its own.
 
     Each of `vjps` is a line ``vjp(g, y, *args)`` for the argument at its place, as in `rule`. In a picture
     the function is one node; on plain arrays it stays the plain function it was.
+
+    A function with `saves` returns a pair: its result, and something costly that its rule can use again. The
+    rule gets it as the keyword ``saved``, or None where it is to compute it anew, from Tensors, for gradients
+    of gradients.
 
     >>> import tinygrad_edu as tg
     >>> @tg.primitive(lambda g, y, x: g * 3 * x * x)
@@ -302,14 +341,17 @@ def primitive(
     8.0
     """
 
-    def decorate(fn: Callable[P, R]) -> Callable[P, Any]:
-        rule(fn, *vjps, elementwise=elementwise)
+    def decorate(fn: Callable[P, Any]) -> Callable[P, Any]:
+        rule(fn, *vjps, elementwise=elementwise, saves=saves)
 
         @functools.wraps(fn)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            if tensors_in(args) or tensors_in(list(kwargs.values())):
+            for arg in args:
+                if isinstance(arg, Recorded):
+                    return apply(fn, args, kwargs)
+            if tensors_in([*args, *kwargs.values()]):
                 return apply(fn, args, kwargs)
-            return fn(*args, **kwargs)
+            return fn(*args, **kwargs)[0] if saves else fn(*args, **kwargs)
 
         return call
 
@@ -326,7 +368,7 @@ def _state_as(**changes: Any) -> Iterator[None]:
 
 
 def inside(layer: str) -> contextlib.AbstractContextManager[None]:
-    """Mark the calls made in a ``with`` block as belonging to a layer, which pictures draw as a box."""
+    """Mark the calls made in a ``with`` block as made in a layer, which pictures draw as a box."""
     return _state_as(scope=(*_state.get().scope, layer))
 
 

@@ -286,12 +286,12 @@ class Tensor(Recorded):
         >>> w.assign(w.data - 0.5)
         Tensor([0.5, 1.5], requires_grad=True)
         """
-        if not self.is_leaf:
+        if self.node is not None and self.node is not LEAF:
             raise RuntimeError("only a leaf can be assigned to; this Tensor is the result of a recorded call")
         new = _own(value.data if isinstance(value, Tensor) else value)
-        if new.shape != self.shape:
+        if new.shape != self.data.shape:
             raise ValueError(f"assign needs values of shape {self.shape}, and got {new.shape}")
-        self.data = new if new.dtype == self.dtype else _own(new, self.dtype)
+        self.data = new if new.dtype is self.data.dtype else _own(new, self.dtype)
         return self
 
     # Values

@@ -5,7 +5,6 @@ rule is written with the output ``y`` where that is shorter, and with operations
 so that it can be differentiated again. `tanh` is NumPy's own, and `linear` is nothing at all.
 """
 
-import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -99,33 +98,11 @@ def log_softmax(z: Any) -> Any:
     return shifted - np.log(total)
 
 
-_nothing: tuple[Callable[[], Any], Any] = (lambda: None), None
-_kept = _nothing  # the last logits, for as long as they are alive, and their exponentials
-
-
 def exponentials(z: Any) -> tuple[Any, Any, Any]:
-    """Return z - max z, e to that power, and the sum of those over the last axis, kept as an axis.
-
-    A softmax, the loss after it and the gradient of the two ask for the same logits one after the other, so
-    the last answer is kept. Only for arrays that nobody can change: those that belong to a Tensor.
-    """
-    global _kept
-    logits, answer = _kept
-    if logits() is z:
-        return answer  # type: ignore[no-any-return]
+    """Return z - max z, e to that power, and the sum of those over the last axis, kept as an axis."""
     shifted = z - z.max(-1, keepdims=True)
     powers = np.exp(shifted)
-    answer = shifted, powers, powers.sum(-1, keepdims=True)
-    if type(z) is np.ndarray and not z.flags.writeable and z.base is None:
-        _kept = weakref.ref(z, _forget), answer
-    return answer
-
-
-def _forget(logits: Any) -> None:
-    """Let go of the exponentials of logits that are no more."""
-    global _kept
-    if _kept[0] is logits:
-        _kept = _nothing
+    return shifted, powers, powers.sum(-1, keepdims=True)
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -38,7 +38,13 @@ def rows(z: Any) -> int:
     return int(z.size // z.shape[-1])
 
 
-@primitive(lambda g, y, z, labels: (softmax(z) - targets(labels, z)) * (g / rows(z)))
+@primitive(
+    lambda g, y, z, labels, saved=None: (
+        ((softmax(z) if saved is None else saved) - targets(labels, z)) * (g / rows(z))
+    ),
+    None,
+    saves=True,
+)
 def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     """Return J = -(1/N) Σ_i Σ_k y_k log softmax(z)_k: the cross-entropy of logits, averaged over the batch.
 
@@ -67,8 +73,8 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     """
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
-    shifted, _, total = exponentials(z)
-    return -np.vdot(targets(labels, z), shifted - np.log(total)) / rows(z)
+    shifted, powers, total = exponentials(z)
+    return -np.vdot(targets(labels, z), shifted - np.log(total)) / rows(z), powers / total
 
 
 def check_labels(z: Any, labels: Any) -> None:

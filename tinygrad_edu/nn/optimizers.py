@@ -152,7 +152,7 @@ class Optimizer:
                 values = values - values * (self.weight_decay * rate)
             values, memory.state = self.rule(values, gradient.data, memory.state, rate, memory.steps)
             if type(values) is np.ndarray and values.base is None:
-                values.setflags(write=False)  # so that assign need not copy what is not used elsewhere
+                values.setflags(False)  # type: ignore[call-arg]  # so that assign need not copy what is not used elsewhere
             param.assign(values)
             param.grad = None
             moved = True

@@ -25,7 +25,7 @@ class Rule:
     Or, in `definition`, the same function written with functions that have rules.
     """
 
-    __slots__ = ("definition", "each", "elementwise", "undo_broadcast", "vjps")
+    __slots__ = ("definition", "each", "elementwise", "saves", "undo_broadcast", "vjps")
 
     def __init__(
         self,
@@ -34,12 +34,14 @@ class Rule:
         elementwise: bool = False,
         undo_broadcast: bool = False,
         definition: Function | None = None,
+        saves: bool = False,
     ):
         self.vjps = vjps
         self.each = each
         self.elementwise = elementwise
         self.undo_broadcast = undo_broadcast
         self.definition = definition
+        self.saves = saves
 
     def vjps_of(self, args: tuple[Any, ...]) -> tuple[Function | None, ...]:
         """Return the VJPs for the arguments of a call, one each."""
@@ -53,7 +55,11 @@ CONSTANT = Rule()
 
 
 def rule(
-    fn: Function, *vjps: Function | None, each: Function | None = None, elementwise: bool | None = None
+    fn: Function,
+    *vjps: Function | None,
+    each: Function | None = None,
+    elementwise: bool | None = None,
+    saves: bool = False,
 ) -> None:
     """Register the gradient of `fn`: one function ``vjp(g, y, *args, **kwargs)`` per argument.
 
@@ -65,6 +71,7 @@ def rule(
     `each` serves functions of any number of arguments (``np.einsum``): ``each(position, g, y, *args)``.
     `elementwise` promises that every output element depends on the matching input elements only; NumPy's
     ufuncs are known to be so. The engine then undoes broadcasting, and the rule need not mention it.
+    `saves` is explained at `primitive`.
 
     >>> import numpy as np
     >>> import tinygrad_edu as tg
@@ -77,7 +84,7 @@ def rule(
     ufunc = isinstance(fn, np.ufunc)
     if elementwise is None:
         elementwise = ufunc and fn.signature is None  # type: ignore[attr-defined]
-    RULES[fn] = Rule(vjps, each, elementwise, undo_broadcast=ufunc or elementwise)
+    RULES[fn] = Rule(vjps, each, elementwise, undo_broadcast=ufunc or elementwise, saves=saves)
 
 
 def define(fn: Function, definition: Function) -> None:
@@ -95,9 +102,24 @@ def constant(*fns: Function) -> None:
         RULES[fn] = CONSTANT
 
 
+# why some functions have no rule, and what to write instead
+IN_PLACE = "changes an array in place, and a Tensor does not change; write  x = x.at[index].set(values)"
+COMPLEX = "gives complex numbers: gradients are for real numbers so far"
+REFUSED: dict[Function, str] = {
+    **dict.fromkeys((np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis), IN_PLACE),
+    **dict.fromkeys((np.linalg.eig, np.linalg.eigvals, np.roots, np.sort_complex), COMPLEX),
+    **{
+        getattr(np.fft, prefix + name): COMPLEX
+        for name in ("fft", "fft2", "fftn")
+        for prefix in ("", "i", "r", "ir")
+    },
+    **dict.fromkeys((np.fft.hfft, np.fft.ihfft), COMPLEX),
+}
+
+
 def as_array(x: Any) -> Any:
-    """Read a list of numbers as an array; leave arrays and Tensors as they are."""
-    return x if hasattr(x, "__array_function__") else np.asarray(x)
+    """Read a list of numbers as an array; leave numbers, arrays and Tensors as they are."""
+    return np.asarray(x) if isinstance(x, (list, tuple)) else x
 
 
 def cast(x: Any, dtype: Any) -> Any:
