@@ -35,6 +35,9 @@ def callable_on_tensors(fn: Any) -> Any:
     """Return the function as users call it: the table has our primitives by their undecorated selves."""
     if getattr(fn, "__module__", None) is None or not fn.__module__.startswith("tinygrad_edu"):
         return fn
+    public = getattr(sys.modules[fn.__module__], fn.__name__, None)
+    if getattr(public, "__wrapped__", None) is fn:
+        return public
 
     def through_the_door(*args: Any, **kwargs: Any) -> Any:
         return apply(fn, args, kwargs) if any_tensor(args) else fn(*args, **kwargs)
