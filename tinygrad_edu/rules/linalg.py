@@ -221,7 +221,7 @@ define(np.linalg.svdvals, lambda x, /: thin_svd(x)[1])
 # norms: at the zero vector, where the slope jumps, the gradient is zero
 
 
-@primitive(lambda g, y, x, axis: np.expand_dims(g / (y + (y == 0)), axis) * x)
+@primitive(lambda g, y, x, axis: np.expand_dims(g * (y != 0) / (y + (y == 0)), axis) * x)
 def euclidean(x: Any, axis: tuple[int, ...]) -> Any:
     """Return the root of the sum of squares over some axes."""
     return np.sqrt(np.sum(x * x, axis))

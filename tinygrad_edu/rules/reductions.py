@@ -37,8 +37,8 @@ def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
 
 
 def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:
-    """Return each element's share of being the maximum or minimum `y`: ties share equally."""
-    won = (a == spread(y, a, axis)) & where
+    """Return each element's share of being the maximum or minimum `y`: ties share, and nan is both."""
+    won = ((a == spread(y, a, axis)) | (a != a)) & where
     return won / np.maximum(np.sum(won, axis=axis, keepdims=True, dtype=a.dtype), 1)
 
 
@@ -92,7 +92,7 @@ rule(
 rule(
     np.std,
     lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: (
-        spread(g / (y + (y == 0)) / freedom(a, y, axis, ddof, **how), a, axis, **how)
+        spread(g * (y != 0) / (y + (y == 0)) / freedom(a, y, axis, ddof, **how), a, axis, **how)
         * deviation(a, axis, **how)
     ),
 )

@@ -144,7 +144,7 @@ for extreme in (np.nanmax, np.nanmin):
     rule(
         extreme,
         lambda g, y, a, axis=None, out=None, keepdims=False, initial=None, where=True: (
-            spread(g, a, axis) * winners(a, y, axis, where)
+            spread(g, a, axis) * winners(a, y, axis, known(a, where))
         ),
     )
 
