@@ -178,7 +178,7 @@ class Layer:
 
     def rename(self, name: str) -> None:
         """Give the layer another name, and its parameters with it."""
-        for param in self.parameters:
+        for param in self.parameters if self.built else ():
             if param.name is not None and param.name.startswith(self.name + "."):
                 param.name = name + param.name[len(self.name) :]
         self.name = name

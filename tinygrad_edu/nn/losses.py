@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import Recorded, primitive
+from ..recording import NoGradientRule, Recorded, primitive
 from .activations import exponentials, sigmoid, softmax
 from .lookup import as_array, find
 
@@ -33,6 +33,14 @@ def targets(labels: Any, z: Any) -> Any:
     return labels if labels.ndim == z.ndim else np.equal(labels[..., None], np.arange(z.shape[-1]))
 
 
+def no_gradient(g: Any, y: Any, z: Any, labels: Any, **_: Any) -> Any:
+    """Refuse labels that a gradient is wanted for, since those are often logits in the wrong place."""
+    raise NoGradientRule(
+        "the cross-entropy of (logits, labels) has no gradient for its labels; swap the two if the logits "
+        "came second, or give labels.detach() if no gradient should flow into them"
+    )
+
+
 def rows(z: Any) -> int:
     """Count the examples N in logits of shape (N, K)."""
     return int(z.size // z.shape[-1])
@@ -42,8 +50,8 @@ def rows(z: Any) -> int:
     lambda g, y, z, labels, saved=None: (
         ((softmax(z) if saved is None else saved) - targets(labels, z)) * (g / rows(z))
     ),
-    None,
-    saves=True,
+    no_gradient,
+    saves=True,  # the probabilities, which the loss needs on its way
 )
 def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     """Return J = -(1/N) Σ_i Σ_k y_k log softmax(z)_k: the cross-entropy of logits, averaged over the batch.
@@ -51,7 +59,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     One recorded call, with the gradient that every course derives: (softmax(z) - y) / N.
 
     Args:
-        z: logits of shape (N, K), any finite numbers; they are not overflown by size.
+        z: logits of shape (N, K), any finite numbers; no size of them overflows.
         labels: one-hot labels or probabilities of shape (N, K), whose rows sum to 1; or integers 0 to K - 1
             of shape (N,). No gradient flows into them.
 
@@ -104,7 +112,7 @@ def check_labels(z: Any, labels: Any) -> None:
         )
 
 
-@primitive(lambda g, y, z, labels: (sigmoid(z) - labels) * (g / z.size))
+@primitive(lambda g, y, z, labels: (sigmoid(z) - labels) * (g / z.size), no_gradient)
 def sigmoid_cross_entropy(z: Any, labels: Any) -> Any:
     """Return the mean of -[y log ŷ + (1 - y) log(1 - ŷ)] with ŷ = sigmoid(z): binary cross-entropy of logits.
 

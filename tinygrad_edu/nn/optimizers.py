@@ -151,8 +151,10 @@ class Optimizer:
             if self.weight_decay:
                 values = values - values * (self.weight_decay * rate)
             values, memory.state = self.rule(values, gradient.data, memory.state, rate, memory.steps)
-            if type(values) is np.ndarray and values.base is None:
-                values.setflags(False)  # type: ignore[call-arg]  # so that assign need not copy what is not used elsewhere
+            if (
+                type(values) is np.ndarray and values.base is None
+            ):  # used nowhere else, so assign need not copy
+                values.setflags(False)  # type: ignore[call-arg]
             param.assign(values)
             param.grad = None
             moved = True
