@@ -165,6 +165,8 @@ def test_out_is_refused_by_functions_too(needs: bool) -> None:
     x, buffer = Tensor([[1.0, 2.0]], requires_grad=needs), np.zeros(2)
     with pytest.raises(TypeError, match="out="):
         np.sum(x, axis=0, out=buffer)
+    with pytest.raises(TypeError, match="out="):
+        np.sum(x, 0, None, buffer)
     assert buffer.flags.writeable
 
 

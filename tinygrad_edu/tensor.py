@@ -5,6 +5,7 @@ A Tensor speaks NumPy's own protocols (`__array_ufunc__`, NEP 13; `__array_funct
 chain rule in `backward`.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ _METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {
     (np.multiply, "reduce"): np.prod,
     (np.maximum, "reduce"): np.max,
     (np.minimum, "reduce"): np.min,
+    (np.logical_and, "reduce"): np.all,
+    (np.logical_or, "reduce"): np.any,
     (np.add, "accumulate"): np.cumsum,
 }
 # powers that ndarray's ** computes by a shorter call; taking the same call keeps values equal to the last bit
@@ -50,12 +53,21 @@ def _own(data: Any, dtype: Any = None) -> Any:
     return array
 
 
-def _refuse_out(name: str, kwargs: dict[str, Any]) -> None:
-    if kwargs.get("out") is not None:
-        raise TypeError(
-            "out= (or an in-place operator on a plain array) cannot hold a recorded result; "
-            f"write  result = {name}(...)  instead"
-        )
+def _no_out(fn: Any) -> TypeError:
+    return TypeError(
+        "out= (or an in-place operator on a plain array) cannot hold a recorded result; "
+        f"write  result = {function_name(fn)}(...)  instead"
+    )
+
+
+def _is_out(fn: Any, args: tuple[Any, ...]) -> bool:
+    """Tell whether the last of at least three positional arguments is a place for the result."""
+    if len(args) < 3 or type(args[-1]) is not np.ndarray:
+        return False
+    try:
+        return "out" in inspect.signature(fn).bind_partial(*args).arguments
+    except (TypeError, ValueError):
+        return fn is np.dot
 
 
 def _cast(inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -369,7 +381,8 @@ class Tensor(Recorded):
     # NumPy's protocols
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        _refuse_out(f"np.{ufunc.__name__}", kwargs)
+        if kwargs.get("out") is not None:
+            raise _no_out(ufunc)
         if method == "__call__":
             return apply(ufunc, _cast(inputs, kwargs), kwargs) if kwargs else apply(ufunc, inputs)
         if method == "outer":
@@ -385,7 +398,8 @@ class Tensor(Recorded):
         return apply(getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        _refuse_out(function_name(func), kwargs)
+        if kwargs.get("out") is not None or _is_out(func, args):
+            raise _no_out(func)
         return apply(func, args, kwargs)
 
     # Shapes and reductions
