@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..backward import gradients as run_backward
+from ..backward import shares
 from ..recording import LEAF, Node, Recorded
 from ..rules.indexing import getitem
 from .source import Sources
@@ -355,3 +356,36 @@ def _unbroadcast_text(node: Node, result: tuple[int, ...], shape: tuple[int, ...
     axes = [*range(added), *(added + i for i, n in enumerate(shape) if n == 1 != result[added + i])]
     which = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
     return f"{shape_text(result)} → sum over {which} → {shape_text(shape)}"
+
+
+def contributions(loss: Any, graph: Graph) -> dict[int, Any]:
+    """Return what each call sends back to each of its arguments, by the `order` of the edge it goes along.
+
+    The gradients that arrive at a node on different edges add up to the node's ``gradient``. An edge is
+    missing where the rule gave nothing (None), and all are where gradients were not computed.
+
+    >>> import tinygrad_edu as tg
+    >>> a = tg.Tensor(3.0, requires_grad=True)
+    >>> loss = a * a + a
+    >>> sent = contributions(loss, trace_graph(loss, gradients=True))
+    >>> {order: float(part) for order, part in sent.items()}
+    {1: 1.0, 2: 1.0, 3: 3.0, 4: 3.0}
+    """
+    sent: dict[int, Any] = {}
+    calls = [node for node in graph.nodes if node.record is not None]
+    for node, vertex in zip(reversed(calls), reversed(calls_below(loss)), strict=True):
+        if node.gradient is None:
+            continue
+        waiting = [
+            (arg, edge)
+            for (_, _, arg), edge in zip(arguments(vertex.node), graph.into[node.index], strict=True)
+            if edge.order is not None
+        ]
+        with np.errstate(all="ignore"):
+            parts = shares(vertex.node, vertex, node.gradient, False)
+        for tensor, part in parts:
+            place = next(i for i, (arg, _) in enumerate(waiting) if arg is tensor)
+            order = waiting.pop(place)[1].order
+            assert order is not None
+            sent[order] = part
+    return sent
