@@ -91,7 +91,7 @@ def average(
     elif np.shape(weights) != np.shape(a):
         axes = axes_of(axis, np.ndim(a))
         missing = [i for i in range(np.ndim(a)) if i not in axes]
-        weights = np.expand_dims(np.transpose(weights, np.argsort(np.argsort(axes))), missing)
+        weights = np.expand_dims(np.transpose(weights, np.argsort(axes)), missing)
         weights = np.broadcast_to(weights, np.shape(a))
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
