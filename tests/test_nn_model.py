@@ -107,6 +107,11 @@ def test_validation_split_keeps_the_last_examples_aside() -> None:
     first = split.fit(X, Y, validation_split=0.3, epochs=2, verbose=0, seed=1).history
     second = given.fit(X[:49], Y[:49], validation_data=(X[49:], Y[49:]), epochs=2, verbose=0, seed=1).history
     assert first == second
+    both = classifier()  # where both are given, nothing is split off
+    both.fit(
+        X[:49], Y[:49], validation_data=(X[49:], Y[49:]), validation_split=0.5, epochs=2, verbose=0, seed=1
+    )
+    assert both.history.history == second
     with pytest.raises(ValueError, match="validation_split is the share"):
         split.fit(X, Y, validation_split=1.0)
 

@@ -211,10 +211,7 @@ class Sequential(Layer):
         """
         self._compiled("fit")
         whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
-        x, y = self._examples(x, y)
-        x, y, validation = _split(x, y, validation_split)
-        if validation_data is not None:
-            validation = self._examples(*validation_data)
+        x, y, validation = self._apart(x, y, validation_split, validation_data)
         run = _Run(self, list(callbacks), Progress(verbose, epochs), whole["batch_size"])
         try:
             with training():
@@ -314,6 +311,16 @@ class Sequential(Layer):
                 f"; x has shape {x.shape}"
             )
         return x.astype(self.layers[0].dtype, copy=False)
+
+    def _apart(self, x: Any, y: Any, share: float, given: Any) -> tuple[Any, Any, tuple[Any, Any] | None]:
+        """Return examples to train on, and others for validation: the ones given, or the last share."""
+        x, y = self._examples(x, y)
+        if given is not None:
+            return x, y, self._examples(*given)
+        if not 0 <= share < 1:
+            raise ValueError(f"validation_split is the share kept aside, from 0 up to but not 1, not {share}")
+        kept = len(x) - int(len(x) * share)
+        return x[:kept], y[:kept], ((x[kept:], y[kept:]) if kept < len(x) else None)
 
     def _examples(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Convert inputs and labels once, and check that they fit each other."""
@@ -543,14 +550,6 @@ def _whole_numbers(**numbers: Any) -> dict[str, int]:
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise ValueError(f"{name} must be a whole number from {least} up, and is {number!r}")
     return {name: int(number) for name, number in numbers.items()}
-
-
-def _split(x: Any, y: Any, share: float) -> tuple[Any, Any, tuple[Any, Any] | None]:
-    """Keep the last share of the examples aside."""
-    if not 0 <= share < 1:
-        raise ValueError(f"validation_split is the share kept aside, from 0 up to but not 1, and is {share}")
-    kept = len(x) - int(len(x) * share)
-    return x[:kept], y[:kept], ((x[kept:], y[kept:]) if kept < len(x) else None)
 
 
 def _npz(path: str | Path) -> Path:
