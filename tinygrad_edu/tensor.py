@@ -351,7 +351,8 @@ class Tensor(Recorded):
         if self.node is not None:
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
-                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow"
+                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow "
+                "(of scipy.special, softmax and log_softmax do this: nn.softmax and nn.log_softmax do not)"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import constant, define, rule, unbroadcast
+from . import as_array, constant, define, rule, unbroadcast
 from .reductions import axes_of, others
 
 
@@ -79,6 +79,7 @@ rule(np.linalg.pinv, lambda g, y, a, *args, **how: (
 
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     """Write numpy.linalg.lstsq with the pseudoinverse."""
+    a, b = as_array(a), as_array(b)
     m, n = a.shape
     s = np.linalg.svdvals(a)
     cutoff = np.finfo(s.dtype).eps * max(m, n) if rcond is None else rcond
@@ -109,6 +110,7 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     """Write numpy.linalg.tensorsolve as solving with a matrix."""
+    a = as_array(a)
     if axes is not None:
         a = np.moveaxis(a, axes, list(range(a.ndim - len(axes), a.ndim)))
     shape = a.shape[np.ndim(b) :]

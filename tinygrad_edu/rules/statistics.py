@@ -237,6 +237,7 @@ def _slope(f: Any, axis: int, step: Any, edge_order: int) -> Any:
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """Write numpy.trapezoid as the mean of neighbours times the distance between them."""
+    y = as_array(y)
     if x is None:
         d = dx
     elif np.ndim(x) == 1:
