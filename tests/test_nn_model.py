@@ -318,6 +318,29 @@ def test_an_interruption_leaves_a_usable_model() -> None:
     assert model.fit(X, Y, epochs=1, verbose=0).history["loss"][0] < model.history.history["loss"][0] * 2
 
 
+def test_an_interruption_in_the_middle_of_an_update_leaves_no_gradients() -> None:
+    class Interrupted(SGD):
+        def rule(self, *details: Any) -> Any:
+            if self.iterations == 1:
+                raise KeyboardInterrupt
+            return super().rule(*details)
+
+    model = classifier(Interrupted(0.1))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, verbose=0)
+    assert all(param.grad is None for param in model.parameters)
+
+
+def test_dropout_is_off_in_validation_and_prediction() -> None:
+    model = Sequential([Dense(50, "relu", input_dim=5), nn.Dropout(0.5), Dense(3, "softmax")], seed=0)
+    model.compile("sgd", "categorical_crossentropy")
+    history = model.fit(X, Y, epochs=2, validation_data=(X, Y), verbose=0).history
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(X, Y), rel=1e-6)
+    with nn.layers.training():
+        assert model.evaluate(X, Y) == pytest.approx(history["val_loss"][-1], rel=1e-6)
+        np.testing.assert_array_equal(model.predict(X), model.predict(X))
+
+
 def test_gradients_left_over_do_not_leak_into_training() -> None:
     clean, dirty = classifier(), classifier()
     nn.categorical_crossentropy(Y, dirty(X)).backward()
