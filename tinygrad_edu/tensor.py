@@ -224,6 +224,14 @@ class Tensor(Recorded):
             details.append(f"from={function_name(self.node.fn)}")
         return f"Tensor({', '.join(details)})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Show a scalar result in a notebook as the graph of calls that made it, anything else as text."""
+        if self.is_leaf or self.ndim:
+            return {"text/plain": repr(self)}
+        from .viz import mimebundle
+
+        return mimebundle(self)
+
     # Gradients
 
     def backward(self, gradient: Any = None, create_graph: bool = False) -> None:
