@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
+from tinygrad_edu import viz
 from tinygrad_edu.viz import plots
 
 RUN = {
@@ -168,3 +169,13 @@ def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "tinygrad-edu\[plot\]"'):
         plots.learning_curves(RUN)
+
+
+def test_every_plot_is_reachable_from_viz():
+    for name in viz.PLOTS:
+        assert name in viz.__all__
+        assert name in dir(viz)
+        assert getattr(viz, name).__module__ == f"tinygrad_edu.viz.{viz.PLOTS[name]}"
+    assert set(plots.__all__) <= set(viz.PLOTS)
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = viz.nonsense

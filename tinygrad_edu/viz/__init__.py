@@ -3,13 +3,32 @@
 `draw` makes a Graphviz picture, `text` a tree for the terminal; both read the same facts (`graph`).
 """
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .picture import Picture
+    from .plots import compare_optimizers, confusion_matrix, learning_curves, predictions, weights
 
-__all__ = ["draw", "mimebundle", "text"]
+__all__ = [
+    "compare_optimizers",
+    "confusion_matrix",
+    "draw",
+    "learning_curves",
+    "mimebundle",
+    "predictions",
+    "text",
+    "weights",
+]
+
+PLOTS = {  # where each plot lives, so that nobody imports it before they ask for it
+    "compare_optimizers": "plots",
+    "confusion_matrix": "plots",
+    "learning_curves": "plots",
+    "predictions": "plots",
+    "weights": "plots",
+}
 
 
 def draw(
@@ -100,3 +119,14 @@ def mimebundle(loss: Any, **options: Any) -> dict[str, str]:
     except (ImportError, DotError) as error:
         bundle["text/plain"] += f"\n(no picture: {error})"
     return bundle
+
+
+def __getattr__(name: str) -> Any:
+    """Import a plot when it is first asked for."""
+    if name in PLOTS:
+        return getattr(importlib.import_module(f".{PLOTS[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
