@@ -5,13 +5,12 @@ on. A Tensor holds the Node that made it; a Node never holds its own Tensor. So 
 from results to arguments, there is no cycle, and a graph is freed the moment its loss is.
 """
 
-import contextlib
 import functools
 import inspect
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
@@ -39,7 +38,10 @@ _internal = _Internal()
 
 
 class State(NamedTuple):
-    """What this thread or task is doing: recording calls or not, inside which layers and transforms."""
+    """What this thread or task is doing: recording calls or not, inside which layers and transforms.
+
+    `outer` is the state around the innermost ``with`` block, to go back to.
+    """
 
     recording: bool = True
     scope: tuple[str, ...] = ()
@@ -358,23 +360,36 @@ def primitive(
     return decorate
 
 
-@contextlib.contextmanager
-def _state_as(**changes: Any) -> Iterator[None]:
-    token = _state.set(_state.get()._replace(**changes))
-    try:
-        yield
-    finally:
-        _state.reset(token)
+class Block:
+    """A ``with`` block in which the state is another; blocks are left in the order opposite to entering."""
+
+    __slots__ = ("change",)
+
+    def __init__(self, change: Callable[[State], State]):
+        self.change = change
+
+    def __enter__(self) -> None:
+        _state.set(self.change(_state.get()))
+
+    def __exit__(self, *error: object) -> None:
+        outer = _state.get().outer
+        assert outer is not None, "left a block that was not entered here"
+        _state.set(outer)
 
 
-def inside(layer: str) -> contextlib.AbstractContextManager[None]:
+def inside(layer: str) -> Block:
     """Mark the calls made in a ``with`` block as made in a layer, which pictures draw as a box."""
-    return _state_as(scope=(*_state.get().scope, layer))
+    return Block(lambda now: State(now.recording, (*now.scope, layer), now.transforms, now))
 
 
-def transforming() -> contextlib.AbstractContextManager[None]:
+def transforming() -> Block:
     """Record the calls of a function under a transform (such as `grad`), and count transforms inside it."""
-    return _state_as(recording=True, transforms=_state.get().transforms + 1)
+    return Block(lambda now: State(True, now.scope, now.transforms + 1, now))
+
+
+def recording_as(on: bool) -> Block:
+    """Switch recording on or off in a ``with`` block."""
+    return Block(lambda now: State(on, now.scope, now.transforms, now))
 
 
 def inside_transform() -> bool:
@@ -382,29 +397,21 @@ def inside_transform() -> bool:
     return _state.get().transforms > 0
 
 
-def recording_as(on: bool) -> contextlib.AbstractContextManager[None]:
-    """Switch recording on or off in a ``with`` block."""
-    return _state_as(recording=on)
-
-
 def is_recording() -> bool:
     """Tell whether calls on Tensors that need gradients are recorded here and now."""
     return _state.get().recording
 
 
-class _NoGrad:
+class NoGrad(Block):
     """What `no_grad` returns: a ``with`` block that may be entered many times, and a decorator."""
 
-    def __enter__(self) -> None:
-        state = _state.get()
-        _state.set(state._replace(recording=False, outer=state))
+    __slots__ = ()
 
-    def __exit__(self, *error: object) -> None:
-        outer = _state.get().outer
-        assert outer is not None, "left a no_grad block that was not entered here"
-        _state.set(outer)
+    def __init__(self) -> None:
+        super().__init__(recording_as(False).change)
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """Return `fn` with its calls left unrecorded."""
         if (
             inspect.iscoroutinefunction(fn)
             or inspect.isgeneratorfunction(fn)
@@ -424,10 +431,10 @@ class _NoGrad:
 
 
 @overload
-def no_grad() -> _NoGrad: ...
+def no_grad() -> NoGrad: ...
 @overload
 def no_grad(fn: Callable[P, R]) -> Callable[P, R]: ...
-def no_grad(fn: Callable[P, R] | None = None) -> _NoGrad | Callable[P, R]:
+def no_grad(fn: Callable[P, R] | None = None) -> NoGrad | Callable[P, R]:
     """Stop recording: in a ``with`` block, or in a decorated function. Ends with the block, also on an error.
 
     It holds for the current thread and asyncio task only.
@@ -443,7 +450,7 @@ def no_grad(fn: Callable[P, R] | None = None) -> _NoGrad | Callable[P, R]:
     >>> predict(3.0)
     Tensor([3., 6.])
     """
-    return _NoGrad() if fn is None else _NoGrad()(fn)
+    return NoGrad() if fn is None else NoGrad()(fn)
 
 
 rule(pick, lambda g, y, parts, index: tuple(g if i == index else None for i in range(len(parts))))
