@@ -179,3 +179,16 @@ def test_every_plot_is_reachable_from_viz():
     assert set(plots.__all__) <= set(viz.PLOTS)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = viz.nonsense
+
+
+def test_probabilities_of_a_single_output_are_those_of_class_1():
+    axes = plots.confusion_matrix([0, 1, 1], [[0.2], [0.9], [0.4]]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["1", "", "1", "1"]
+    with pytest.raises(ValueError, match="these are neither"):
+        plots.confusion_matrix([0, 1], [0.5, 1.5])
+    with pytest.raises(ValueError, match="these are neither"):
+        plots.confusion_matrix([0, 1], [0.5, np.nan])
+    with pytest.raises(ValueError, match="there is a class -1"):
+        plots.confusion_matrix([0, 1], [1, -1])
+    with pytest.raises(ValueError, match=r"these have \(1, 1, 1\)"):
+        plots.confusion_matrix([0, 1], [[[1]]])

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .figures import COLORS, array, classes, legend_beside, names_of, open_frame, panels
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["compare_optimizers", "confusion_matrix", "learning_curves", "predictions", "weights"]
 
-# blue, vermillion, green, purple, orange, sky blue, black. Source: M. Okabe, K. Ito, "Color Universal Design"
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 Curves = dict[str, Any]  # one run: the name of a measure, and its values, of shape (seeds, epochs)
 
 
@@ -47,14 +47,14 @@ def learning_curves(histories: Any, title: str = "") -> "Figure":
     """
     runs = _runs(histories)
     measures = ["loss", *_accuracy_of(runs)]
-    figure, panels = _panels(1, len(measures), (5.2 * len(measures), 3.8), title)
-    for axes, measure in zip(panels, measures, strict=True):
+    figure, grid = panels(1, len(measures), (5.2 * len(measures), 3.8), title)
+    for axes, measure in zip(grid, measures, strict=True):
         for color, (name, curves) in zip(COLORS, runs.items(), strict=False):
             _line(axes, curves.get(measure), color, "-", f"{name} training".strip())
             other = color if len(runs) > 1 else COLORS[1]
             _line(axes, curves.get("val_" + measure), other, "--", f"{name} validation".strip())
         _finish(axes, measure)
-    _legend_beside(figure, panels[0])
+    legend_beside(figure, grid[0])
     return figure
 
 
@@ -77,14 +77,14 @@ def compare_optimizers(histories: Mapping[str, Any], title: str = "") -> "Figure
     runs = _runs(histories)
     accuracy = _accuracy_of(runs)
     measures = ["loss", *(["val_" + accuracy[0]] if _have(runs, "val_", accuracy) else accuracy)]
-    figure, panels = _panels(1, len(measures), (5.2 * len(measures), 3.8), title)
-    for axes, measure in zip(panels, measures, strict=True):
+    figure, grid = panels(1, len(measures), (5.2 * len(measures), 3.8), title)
+    for axes, measure in zip(grid, measures, strict=True):
         for color, (name, curves) in zip(COLORS, runs.items(), strict=False):
             _line(axes, curves.get(measure), color, "-", name)
         _finish(axes, measure)
-    _logarithmic(panels[0])
-    panels[0].set_ylabel("training loss (logarithmic)")
-    _legend_beside(figure, panels[0])
+    _logarithmic(grid[0])
+    grid[0].set_ylabel("training loss (logarithmic)")
+    legend_beside(figure, grid[0])
     return figure
 
 
@@ -111,17 +111,17 @@ def weights(model: Any, names: Sequence[str] | None = None, title: str = "") -> 
     side, units = math.isqrt(matrix.shape[0]), matrix.shape[1]
     if side * side != matrix.shape[0]:
         raise ValueError(f"weights shows square images, and {matrix.shape[0]} inputs are no square number")
-    names = _names(names, units)
+    names = names_of(names, units)
     columns = min(units, 5)
     rows = math.ceil(units / columns)
-    figure, panels = _panels(rows, columns, (1.6 * columns + 0.8, 1.75 * rows + 0.2), title)
+    figure, grid = panels(rows, columns, (1.6 * columns + 0.8, 1.75 * rows + 0.2), title)
     limit = float(np.abs(matrix).max()) or 1.0
-    for axes, unit, name in zip(panels, matrix.T, names, strict=False):
+    for axes, unit, name in zip(grid, matrix.T, names, strict=False):
         image = axes.imshow(unit.reshape(side, side), cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set_title(name, fontsize=11)
-    for axes in panels:
+    for axes in grid:
         axes.set_axis_off()
-    figure.colorbar(image, ax=panels, label="weight", shrink=0.8)
+    figure.colorbar(image, ax=grid, label="weight", shrink=0.8)
     return figure
 
 
@@ -146,23 +146,23 @@ def confusion_matrix(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['1', '', '1', '1']
     """
-    truth, guess = _classes(true), _classes(predicted)
+    truth, guess = classes(true), classes(predicted)
     if truth.shape != guess.shape or not truth.size:
         raise ValueError(
             f"one prediction a label is needed; got {truth.size} labels, {guess.size} predictions"
         )
-    classes = 1 + int(max(truth.max(), guess.max()))
-    counts = np.zeros((classes, classes), int)
+    n = 1 + int(max(truth.max(), guess.max()))
+    counts = np.zeros((n, n), int)
     np.add.at(counts, (truth, guess), 1)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = 0.45 * classes + 1.5
-    figure, (axes,) = _panels(1, 1, (size + 0.6, size), title)
+    size = 0.45 * n + 1.5
+    figure, (axes,) = panels(1, 1, (size + 0.6, size), title)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(count or ""), ha="center", va="center", color=color, fontsize=9)
-    axes.set(xlabel="predicted", ylabel="true", xticks=range(classes), yticks=range(classes))
-    axes.set(xticklabels=_names(names, classes), yticklabels=_names(names, classes))
+    axes.set(xlabel="predicted", ylabel="true", xticks=range(n), yticks=range(n))
+    axes.set(xticklabels=names_of(names, n), yticklabels=names_of(names, n))
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.85)
     return figure
 
@@ -188,8 +188,8 @@ def predictions(
     ['7', '2 ≠ 3']
     """
     pictures = _pictures(images)
-    guess = _classes(predicted)
-    truth = guess if true is None else _classes(true)
+    guess = classes(predicted)
+    truth = guess if true is None else classes(true)
     if not len(pictures) == len(guess) == len(truth) > 0:
         raise ValueError(
             f"predictions needs one prediction and one label an image, and got {len(pictures)} images, "
@@ -197,12 +197,12 @@ def predictions(
         )
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
-    figure, panels = _panels(rows, columns, (1.05 * columns, 1.3 * rows), title)
-    for axes, picture, g, t in zip(panels, pictures, guess, truth, strict=False):
+    figure, grid = panels(rows, columns, (1.05 * columns, 1.3 * rows), title)
+    for axes, picture, g, t in zip(grid, pictures, guess, truth, strict=False):
         axes.imshow(picture, cmap="gray_r")
         wrong = bool(g != t)
         axes.set_title(f"{g} ≠ {t}" if wrong else f"{g}", color=COLORS[1] if wrong else "black", fontsize=11)
-    for axes in panels:
+    for axes in grid:
         axes.set_axis_off()
     return figure
 
@@ -256,57 +256,26 @@ def _have(runs: dict[str, Curves], prefix: str, accuracy: list[str]) -> bool:
 def _matrix(model: Any) -> Any:
     """Return the first weight matrix of a model, or the matrix that was given."""
     candidates = model.get_weights() if hasattr(model, "get_weights") else [model]
-    matrices = [m for m in map(_array, candidates) if m.ndim == 2 and m.size]
+    matrices = [m for m in map(array, candidates) if m.ndim == 2 and m.size]
     if not matrices:
         raise ValueError(
             "weights needs a matrix of shape (pixels, units), or a model that has one; "
-            f"got shapes {[np.shape(_array(candidate)) for candidate in candidates]}"
+            f"got shapes {[np.shape(array(candidate)) for candidate in candidates]}"
         )
     return matrices[0]
 
 
-def _array(given: Any) -> Any:
-    """Return the plain array in a Tensor, or anything else as an array."""
-    return np.asarray(given.detach() if hasattr(given, "detach") else given)
-
-
-def _classes(labels: Any) -> Any:
-    """Return integer labels as they are, and the place of the largest number of one-hot or probabilities."""
-    array = _array(labels)
-    return array.argmax(axis=1) if array.ndim == 2 else array.astype(int)
-
-
 def _pictures(images: Any) -> Any:
-    array = _array(images)
-    if array.ndim == 3:
-        return array
-    side = math.isqrt(array.shape[-1])
-    if array.ndim != 2 or side * side != array.shape[-1]:
-        raise ValueError(f"images of shape (n, pixels) must be square; these have shape {array.shape}")
-    return array.reshape(-1, side, side)
-
-
-def _names(names: Sequence[str] | None, n: int) -> list[str]:
-    if names is not None and len(names) != n:
-        raise ValueError(f"there are {n} to name, and {len(names)} names")
-    return [str(name) for name in (range(n) if names is None else names)]
+    pictures = array(images)
+    if pictures.ndim == 3:
+        return pictures
+    side = math.isqrt(pictures.shape[-1])
+    if pictures.ndim != 2 or side * side != pictures.shape[-1]:
+        raise ValueError(f"images of shape (n, pixels) must be square; these have shape {pictures.shape}")
+    return pictures.reshape(-1, side, side)
 
 
 # Drawing
-
-
-def _panels(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple["Figure", list["Axes"]]:
-    """Return a new Figure and its axes, row after row."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            f'plots need matplotlib ({error}); pip install "tinygrad-edu[plot]" brings it'
-        ) from error
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
-    if title:
-        figure.suptitle(title)
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _line(axes: "Axes", values: Any, color: str, style: str, label: str) -> None:
@@ -325,8 +294,7 @@ def _finish(axes: "Axes", measure: str) -> None:
     words = measure.replace("val_", "validation ").replace("categorical_", "").replace("_", " ")
     axes.set(xlabel="epoch", ylabel=words)
     axes.locator_params(axis="x", integer=True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
+    open_frame(axes)
 
 
 def _logarithmic(axes: "Axes") -> None:
@@ -337,8 +305,3 @@ def _logarithmic(axes: "Axes") -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
-
-
-def _legend_beside(figure: "Figure", axes: "Axes") -> None:
-    """Put one legend for all panels beside them, where it covers no curve."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
