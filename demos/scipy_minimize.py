@@ -2,8 +2,8 @@
 
     python demos/scipy_minimize.py
 
-L-BFGS looks at all 5,000 digits in every step and chooses its own step size. One sees the loss fall within some
-dozens of steps below what gradient descent with a fixed rate reaches in as many epochs.
+L-BFGS looks at all 5,000 digits in every step and chooses its own step size. One sees the loss fall within
+some dozens of steps to what gradient descent with a fixed rate needs as many epochs for.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Tensors over arrays that are not NumPy's: Dask's, lazily and on worker processes, and CuPy's where there is a GPU."""
+"""Tensors over other arrays than NumPy's: Dask's, lazily and on worker processes, and CuPy's on a GPU."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tensors beside other libraries: functional assignment, DLPack, buffers, pickling, SciPy's optimizers, Dask."""
+"""Tensors beside other code: functional assignment, DLPack, buffers, pickling, SciPy's optimizers."""
 
 import copy
 import pickle

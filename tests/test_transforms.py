@@ -94,7 +94,7 @@ def test_vjp_pulls_back_many_times_and_through_containers():
 
 
 def mixture(x):
-    """One function through every kind of rule: elementwise, linear, several results, list arguments, indexing."""
+    """One function through every kind of rule: elementwise, linear, several results, lists, indexing."""
     first, second = np.split(np.tanh(A @ x), 2)
     joined = np.concatenate([first * second, np.cumsum(x), x[[0, 0, 2]]])
     spread = np.where(joined > 0, joined**2, np.sin(joined)) / (1 + np.abs(joined))

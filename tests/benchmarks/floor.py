@@ -1,5 +1,6 @@
-"""The floor: training steps as an expert writes them by hand in NumPy, every result in a buffer of its own."""
+"""The floor: training steps as an expert writes them by hand in NumPy, each result in a buffer of its own."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ def problem(layers: int, batch: int) -> tuple[np.ndarray, np.ndarray, list[np.nd
     onehot = np.eye(10, dtype=np.float32)[rng.integers(0, 10, batch)]
     widths = (784, 10, 10)[: layers + 1]
     parameters = []
-    for n, m in zip(widths[:-1], widths[1:], strict=True):
+    for n, m in itertools.pairwise(widths):
         limit = np.sqrt(6 / (n + m))
         parameters += [rng.uniform(-limit, limit, (n, m)).astype(np.float32), np.zeros(m, np.float32)]
     return x, onehot, parameters

@@ -2,18 +2,16 @@
 
     python tests/benchmarks/step.py
 
-Every engine runs the same numbers in float32, in turns within one process; the table shows medians and the ratio
-to NumPy written by hand (floor.py). PyTorch takes part if it is installed.
+Every engine runs the same numbers in float32, in turns within one process; the table shows medians and the
+ratio to NumPy written by hand (floor.py). PyTorch takes part if it is installed.
 """
 
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
-
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # a product of (32, 784) by (784, 10) is too small to share
 
 import floor
 import numpy as np
@@ -71,7 +69,7 @@ ENGINES = {"NumPy by hand": by_hand, "tinygrad_edu": eager, "PyTorch": pytorch}
 
 
 def compare(layers: int, batch: int, rounds: int, steps: int) -> dict[str, float]:
-    """Return each engine's median time for a step, in microseconds, after checking that all compute the same."""
+    """Return each engine's median time for a step, in microseconds; all must compute the same losses."""
     running = {}
     for name, engine in ENGINES.items():
         try:
@@ -96,11 +94,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
+    if (
+        os.environ.get("OPENBLAS_NUM_THREADS") != "1"
+    ):  # products of (32, 784) by (784, 10) are too small to share
+        os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     print(f"{'':8}" + "".join(f"{name:>24}" for name in ENGINES))
     for label, layers, batch in CONFIGURATIONS:
         found = compare(layers, batch, options.rounds, options.steps)
         base = found["NumPy by hand"]
-        print(f"{label:8}" + "".join(f"{found[n]:14.1f} us {found[n] / base:5.2f}x" for n in ENGINES if n in found))
+        cells = (f"{found[n]:14.1f} us {found[n] / base:5.2f}x" for n in ENGINES if n in found)
+        print(f"{label:8}" + "".join(cells))
 
 
 if __name__ == "__main__":
