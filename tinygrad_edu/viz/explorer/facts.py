@@ -41,7 +41,7 @@ def graph_facts(graph: Graph) -> dict[str, Any]:
         "groups": [
             {
                 "parent": groups.get(path[:-1], -1),
-                "title": titles.get(path[-1]) or visible(path[-1]),
+                "title": titles.get(path[-1]) or visible(path[-1][1:]),
                 "folded": path[-1] in titles,
             }
             for path in groups

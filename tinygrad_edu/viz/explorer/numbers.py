@@ -11,13 +11,15 @@ import numpy as np
 
 from ...recording import pick
 from ..formula import COMPARISONS, Symbol, barred, on_symbols, real
-from ..graph import Edge, Graph, GraphNode, slot_names
+from ..formula import _names as argument_names
+from ..graph import Edge, Graph, GraphNode
 from ..values import readable
-from ..words import number, short_name, visible
+from ..words import number, visible
 
 TERMS = 3  # of a long sum that are written out
 TINY = 6  # numbers of an array that are written out whole
 LONGEST = 200
+UNKNOWN = "\0"
 SUM, TIMES, ATOM = 1, 2, 3
 Index = tuple[int, ...]
 # how an operation on two numbers is written, and how strongly that holds together
@@ -61,36 +63,40 @@ def rule_with_numbers(graph: Graph, node: GraphNode, edge: Edge) -> str:
     record = node.record
     if record is None or record.fn is pick or not readable(node.gradient) or node.gradient.size == 0:
         return ""
-    slots = slot_names(record)
-    source = graph.nodes[edge.source]
-    left = barred(short_name(source.label) or (slots + ["x"] * edge.position)[edge.position] or "x")
+    names = argument_names(graph, node)
     try:
         with np.errstate(all="ignore"):
-            part = _run(record, node, edge, _symbol)
-            text = _followed(part, edge.shape, left)
-            if "\0" in text:  # nothing to follow: write what the rule says, small arguments in numbers
-                told = _run(record, node, edge, _spelled)
-                text = text.replace("\0", told.text if isinstance(told, Symbol) else "")
+            part = _run(node, edge, names, _symbol)
+            text = _followed(part, edge.shape, barred(names[edge.slot]))
+            if UNKNOWN in text:  # nothing to follow: write what the rule says, small arguments in numbers
+                told = _run(node, edge, names, _spelled)
+                text = text.replace(UNKNOWN, told.text if isinstance(told, Symbol) else "")
     except Exception:  # whatever a rule does that symbols cannot do: the formula is shown without numbers
         return ""
-    return visible(text.replace(" =  = ", " = "), LONGEST)
+    parts = text.split(" = ")
+    return visible(" = ".join(part for part, before in zip(parts, ["", *parts], strict=False) if part and part != before), LONGEST)
 
 
-def _run(record: Any, node: GraphNode, edge: Edge, symbol: Callable[[str, Any], Symbol]) -> Any:
+def _run(node: GraphNode, edge: Edge, names: dict[str, str], symbol: Callable[[str, Any], Symbol]) -> Any:
     """Run the rule for one argument on symbols, and return what it gives for that argument."""
+    record = node.record
+    assert record is not None
     vjp = (record.rule.vjps or record.rule.vjps_of(record.args))[edge.position]
-    names = slot_names(record)
-    arrays = [_inside(array, name, symbol) for array, name in zip(record.arrays, names, strict=True)]
+    assert vjp is not None
+    arrays = [_inside(array, f"arg {i + 1}", names, symbol) for i, array in enumerate(record.arrays)]
     part = on_symbols(vjp)(symbol("ḡ", node.gradient), symbol("y", node.value), *arrays, **record.kwargs)
     for place in edge.slot.split("[")[1:]:
         part = part[int(place.rstrip("]"))]
     return part
 
 
-def _inside(array: Any, name: str, symbol: Callable[[str, Any], Symbol]) -> Any:
-    if isinstance(array, (list, tuple)) and any(hasattr(item, "dtype") for item in array):
-        return [_inside(item, f"{name}{i + 1}", symbol) for i, item in enumerate(array)]
-    return symbol(name, array) if readable(array) else array
+def _inside(array: Any, slot: str, names: dict[str, str], symbol: Callable[[str, Any], Symbol]) -> Any:
+    """Make symbols of the arrays in an argument."""
+    if slot in names:
+        return symbol(names[slot], array)
+    if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in names):
+        return [_inside(item, f"{slot}[{i}]", names, symbol) for i, item in enumerate(array)]
+    return array
 
 
 def _symbol(name: str, value: Any) -> Symbol:
@@ -121,7 +127,7 @@ def _followed(part: Any, shape: tuple[int, ...], left: str) -> str:
     result = _number(total[index])
     if not axes:
         text, _ = _element(part, index)
-        return f"{left}{where} = \0 = {result}" if text == result else f"{left}{where} = {text} = {result}"
+        return f"{left}{where} = {UNKNOWN} = {result}" if text == result else f"{left}{where} = {text} = {result}"
     terms = []
     count = int(np.prod([value.shape[axis] for axis in axes]))
     for number_of_term in range(min(count, TERMS)):

@@ -16,6 +16,8 @@ from ..graph import trace_graph
 from ..words import visible
 from .snapshots import Snapshots, snapshot_of
 
+SCRIPTS = ("steps.js", "layout.js", "picture.js", "panel.js", "controls.js")  # one script, in this order
+
 
 def explore(
     loss: Any, path: str | os.PathLike[str], *, title: str = "", gradients: bool = True, open_all: bool = False
@@ -60,17 +62,21 @@ def page(loss: Any, *, title: str = "", gradients: bool = True, open_all: bool =
         facts, moments, arrays = snapshot_of(loss, trace_graph(loss, bool(gradients)))
     heading = visible(title, 80) if title else "Gradient explorer"
     data = {**facts, "moments": moments, "arrays": arrays, "title": heading, "openAll": open_all}
-    parts = {name: files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js")}
-    text = files(__package__).joinpath("page.html").read_text("utf-8")
+    text, style, script = shipped("page.html"), shipped("page.css"), "\n".join(map(shipped, SCRIPTS))
     for mark, part in {
-        "STYLE_HASH": sha256(parts["page.css"]),
-        "SCRIPT_HASH": sha256(parts["page.js"]),
-        "STYLE": parts["page.css"],
-        "SCRIPT": parts["page.js"],
-        "DATA": embedded(data),  # last: what stands in the data is not looked at again
+        "STYLE_HASH": sha256(style),
+        "SCRIPT_HASH": sha256(script),
+        "STYLE": style,
+        "SCRIPT": script,
+        "DATA": embedded(data),
     }.items():
         text = text.replace(f"@@{mark}@@", part, 1)
     return text
+
+
+def shipped(name: str) -> str:
+    """Read a file that stands beside this one in the package."""
+    return files(__package__).joinpath(name).read_text("utf-8")
 
 
 def sha256(text: str) -> str:
