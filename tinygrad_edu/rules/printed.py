@@ -15,8 +15,9 @@ from typing import Any
 from . import CONSTANT, RULES, Function, Rule
 
 THEMES = (
-    "elementwise", "reductions", "statistics", "shapes", "indexing", "products", "linalg", "polynomials",
-)  # fmt: skip
+    *("elementwise", "reductions", "statistics", "shapes", "indexing"),
+    *("products", "linalg", "polynomials", "special"),
+)
 
 
 def source_of(fn: Any) -> str:
@@ -61,9 +62,10 @@ def _is_code_of(part: ast.Lambda | ast.FunctionDef, code: types.CodeType) -> boo
 
 
 def page() -> str:
-    """Write the whole table as a Markdown page."""
+    """Write the whole table, with the functions of scipy.special, as a Markdown page."""
     from ..recording import function_name
 
+    modules = {theme: importlib.import_module(f"{__package__}.{theme}") for theme in THEMES}
     differentiable = [fn for fn in RULES if RULES[fn] is not CONSTANT and _theme(fn) is not None]
     lines = [
         "# The gradient rules",
@@ -72,8 +74,7 @@ def page() -> str:
         "In a rule, `g` is the gradient of the output `y`; the other names are the function's arguments.",
         "Broadcasting is undone by the engine. After a = the function is defined by others.",
     ]
-    for theme in THEMES:
-        module = importlib.import_module(f"{__package__}.{theme}")
+    for theme, module in modules.items():
         lines += [
             "",
             f"## {(module.__doc__ or '').splitlines()[0]}",
