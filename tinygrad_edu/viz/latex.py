@@ -1,0 +1,133 @@
+r"""Formulas as LaTeX: what is written in Unicode, character by character, in LaTeX's own words.
+
+LaTeX is a programming language, and a name is data: `prose` and `latex` let no character of what they are
+given act as a command. What comes out is understood by LaTeX, MathJax, KaTeX and matplotlib.
+"""
+
+import re
+import unicodedata
+
+RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁽⁾", "0123456789-()", strict=True)) | {"ᵀ": r"\top", "′": r"\prime"}
+LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+SCRIPTS = "".join([*RAISED, *LOWERED])
+GREEK_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
+GREEK = {
+    letter: "\\" + name
+    for letter, name in zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", GREEK_NAMES.split(), strict=True)
+}
+ACCENTS = {"\u0302": r"\hat", "\u0304": r"\bar", "\u0303": r"\tilde", "\u0307": r"\dot"}
+SIGNS = {
+    **{"·": r"\cdot ", "◦": r"\circ ", "−": "-", "∂": r"\partial ", "×": r"\times ", "…": r"\ldots "},
+    **{"≥": r"\geq ", "≤": r"\leq ", "≠": r"\neq ", "<": "< ", ">": "> ", "√": r"\surd ", "∞": r"\infty "},
+    **{"|": r"\vert ", "‖": r"\Vert ", "→": r"\to ", " ": " "},
+}
+# In math mode these stand for themselves, or for something that looks the same.
+SPECIAL = {
+    **{"{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_"},
+    **{"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim ", "<": "< ", ">": "> ", "|": r"\vert "},
+    **{"`": r"\text{‘}"},  # which Markdown would take for code
+}
+PLAIN = re.compile(r"""[A-Za-z0-9 .,:;()\[\]=+*/'"!?@-]+""")
+TOKEN = re.compile(
+    rf"(?P<quoted>'[^']*')|(?P<number>\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
+    rf"|(?P<word>[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*(?:\.[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*)*)"
+    rf"|(?P<scripts>[{SCRIPTS}]+)|(?P<sign>.)",
+    re.DOTALL,
+)
+
+
+def prose(text: str) -> str:
+    r"""Return words as LaTeX text, in which no character is a command.
+
+    >>> print(prose(r"50% of \input{x}"))
+    \text{50}\%\text{ of }\backslash \text{input}\{\text{x}\}
+    """
+    parts = []
+    for run in re.findall(rf"{PLAIN.pattern}|.", text, re.DOTALL):
+        if PLAIN.fullmatch(run):
+            parts.append(rf"\text{{{run}}}")
+        elif run in SPECIAL:
+            parts.append(SPECIAL[run])
+        else:
+            parts.append(
+                _word(run) if run in GREEK or run in "ḡŶŷ" else latex(run) if _known(run) else _other(run)
+            )
+    return "".join(parts)
+
+
+def _known(character: str) -> bool:
+    return character in SIGNS or character in SCRIPTS
+
+
+def _other(character: str) -> str:
+    return rf"\text{{{character}}}" if character.isprintable() else r"\text{?}"
+
+
+def latex(text: str) -> str:
+    r"""Return a formula as LaTeX.
+
+    >>> print(latex("X₁ᵀ·((softmax(z⁽³⁾) − Y)/4 ◦ [z⁽²⁾ > 0])"))
+    X_{1}^{\top}\cdot ((\mathrm{softmax}(z^{(3)}) - Y)/4 \circ  [z^{(2)} >  0])
+    """
+    parts: list[str] = []
+    for found in TOKEN.finditer(text):
+        part = found.group()
+        if found.lastgroup == "word":
+            parts.append(_word(part))
+        elif found.lastgroup == "scripts":
+            parts.append(_scripts(part) if parts else "{}" + _scripts(part))
+        elif found.lastgroup == "number":
+            parts.append(_number(part))
+        elif found.lastgroup == "quoted":
+            parts.append(prose(part))
+        elif part == "^" and parts:
+            parts[-1] = f"{{{parts[-1]}}}"
+            parts.append("^")
+        elif part in SIGNS:
+            parts.append(SIGNS[part])
+        else:
+            parts.append(part if part in "()[]+-=,/:;*.!" else prose(part))
+    return _raised("".join(parts))
+
+
+def _word(word: str) -> str:
+    whole = unicodedata.normalize("NFD", word)
+    if len(whole) == 2 and whole[1] in ACCENTS:
+        return f"{ACCENTS[whole[1]]}{{{GREEK.get(whole[0], whole[0])}}}"
+    if word in GREEK:
+        return GREEK[word] + " "
+    if len(word) == 1 and word.isascii() and word != "_":
+        return word
+    if not word.replace("_", "").replace(".", "").isascii():
+        return prose(word)
+    return rf"\mathrm{{{word.replace('_', chr(92) + '_')}}}"
+
+
+def _scripts(run: str) -> str:
+    low = "".join(LOWERED[c] for c in run if c in LOWERED)
+    high = "".join(RAISED[c] for c in run if c in RAISED)
+    return (f"_{{{low}}}" if low else "") + (f"^{{{high}}}" if high else "")
+
+
+def _number(text: str) -> str:
+    digits, exponent, power = text.partition("e")
+    return rf"{digits}\times 10^{{{int(power)}}}" if exponent else digits
+
+
+def _raised(text: str) -> str:
+    """Put braces around an exponent that follows a ^ sign, if it is longer than LaTeX would take it to be."""
+    return re.sub(
+        r"\^(?!\{)((?:\([^()]*\)|\\mathrm\{[^}]*\}|[0-9.]+|\\?[A-Za-z]+ ?)(?:[_^]\{[^}]*\})*)", r"^{\1}", text
+    )
+
+
+def fraction(upper: str, lower: str) -> str:
+    r"""Write a derivative as LaTeX.
+
+    >>> print(fraction("J", "W⁽¹⁾"))
+    \frac{\partial J}{\partial W^{(1)}}
+    """
+    return rf"\frac{{\partial {latex(upper)}}}{{\partial {latex(lower)}}}"
