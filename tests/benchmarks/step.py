@@ -26,6 +26,11 @@ def by_hand(layers: int, batch: int) -> Step:
     return floor.softmax_regression(batch) if layers == 1 else floor.two_layers(batch)
 
 
+def by_hand_with_dot(layers: int, batch: int) -> Step:
+    make = floor.softmax_regression if layers == 1 else floor.two_layers
+    return make(batch, np.dot)
+
+
 def eager(layers: int, batch: int) -> Step:
     x, onehot, arrays = floor.problem(layers, batch)
     parameters = [Tensor(a, requires_grad=True) for a in arrays]
@@ -65,7 +70,12 @@ def pytorch(layers: int, batch: int) -> Step:
     return step
 
 
-ENGINES = {"NumPy by hand": by_hand, "tinygrad_edu": eager, "PyTorch": pytorch}
+ENGINES = {
+    "NumPy by hand": by_hand,
+    "by hand, np.dot": by_hand_with_dot,
+    "tinygrad_edu": eager,
+    "PyTorch": pytorch,
+}
 
 
 def compare(layers: int, batch: int, rounds: int, steps: int) -> dict[str, float]:
