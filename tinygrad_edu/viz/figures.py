@@ -30,6 +30,13 @@ def panels(rows: int, columns: int, size: tuple[float, float], title: str) -> tu
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
+def shade(share: float) -> Any:
+    """Return a colour for a place in an order, dark blue at 0 to ochre at 1, which keep it in grey too."""
+    from matplotlib import colormaps
+
+    return colormaps["cividis"](0.85 * share)
+
+
 def open_frame(axes: "Axes") -> None:
     """Leave out of the frame what carries nothing, and draw a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figures import COLORS, array, classes, legend_beside, names_of, open_frame, panels
+from .figures import COLORS, array, classes, legend_beside, names_of, open_frame, panels, shade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["compare_optimizers", "confusion_matrix", "learning_curves", "predictions", "weights"]
+__all__ = [
+    "compare_optimizers",
+    "confusion_matrix",
+    "gradient_flow",
+    "learning_curves",
+    "predictions",
+    "weights",
+]
 
 Curves = dict[str, Any]  # one run: the name of a measure, and its values, of shape (seeds, epochs)
 
@@ -85,6 +92,46 @@ def compare_optimizers(histories: Mapping[str, Any], title: str = "") -> "Figure
     _logarithmic(grid[0])
     grid[0].set_ylabel("training loss (logarithmic)")
     legend_beside(figure, grid[0])
+    return figure
+
+
+def gradient_flow(norms: Any, title: str = "") -> "Figure":
+    """Plot the size of every layer's gradient over training, on a logarithmic scale.
+
+    Where gradients vanish, the lines of the first layers (dark) lie far below that of the last (bright); a
+    layer whose gradient is exactly 0 does not learn at all, and has a × at the lower edge.
+
+    Args:
+        norms: a `GradientNorms` that watched training, or its ``norms``: by the layer's name, from the input
+            to the loss, a list of norms, the first before training.
+        title: a heading.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        TypeError, ValueError: `norms` is none of the above, has no numbers, or lists differ in length.
+
+    >>> figure = gradient_flow({"first": [0.01, 0.02], "last": [0.5, 0.4]})
+    >>> [line.get_label() for line in figure.axes[0].get_lines()]
+    ['first', 'last']
+    """
+    layers = _norms(norms)
+    figure, (axes,) = panels(1, 1, (6.4, 3.8), title)
+    for depth, (name, sizes) in enumerate(layers.items()):
+        # depth is an order, and so are these colours, also in grey
+        color = shade(depth / max(len(layers) - 1, 1))
+        style = {"color": color, "linewidth": 2, "linestyle": ("-", "--", "-.", ":")[depth % 4]}
+        seen = np.where(sizes > 0, sizes, np.nan)
+        axes.plot(seen, marker="o" if len(sizes) == 1 else None, label=name, **style)
+        zeros = np.flatnonzero(sizes == 0)
+        axes.scatter(
+            zeros, 0.02 + 0 * zeros, marker="x", color=color, transform=axes.get_xaxis_transform(), zorder=3
+        )
+    _finish(axes, "norm of the loss's gradient")
+    axes.set(xlabel="epoch (0: before training)", yscale="log")
+    legend_beside(figure, axes)
     return figure
 
 
@@ -241,6 +288,21 @@ def _run(name: str, history: Any) -> Curves:
 def _keys(curves: list[Any]) -> str:
     found = curves[0] if curves else {}
     return (", ".join(map(repr, found)) or "nothing") if isinstance(found, Mapping) else repr(found)
+
+
+def _norms(norms: Any) -> dict[str, Any]:
+    """Check norms of gradients by layer, and return them as arrays."""
+    norms = getattr(norms, "norms", norms)
+    if not isinstance(norms, Mapping):
+        raise TypeError(
+            "gradient_flow needs lists of norms by the layer's name, or a GradientNorms that watched fit; "
+            f"got {type(norms).__name__}"
+        )
+    layers = {str(name): np.asarray(sizes, dtype=float) for name, sizes in norms.items()}
+    shapes = {name: sizes.shape for name, sizes in layers.items()}
+    if len(set(shapes.values())) != 1 or any(len(shape) != 1 or not shape[0] for shape in shapes.values()):
+        raise ValueError(f"every layer needs a list of norms, all of one length; got shapes {shapes}")
+    return layers
 
 
 def _accuracy_of(runs: dict[str, Curves]) -> list[str]:
