@@ -163,7 +163,7 @@ class Notation:
         """Pair the symbols of computed arrays with what they were computed as."""
         nodes = [self.graph.nodes[index] for index in indices]
         return [
-            (self.name(node.index), tidy(self.computed(node).text))
+            (self.name(node.index), visible(tidy(self.computed(node).text), 120))
             for node in nodes
             if node.op and not isinstance(node.value, tuple)
         ]

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from .chain import Explanation, Factor, Use
+from .chain import Explanation, Use
+from .factors import Factor
 from .latex import fraction, latex, prose
 from .values import EXPLODING, VANISHING, health, readable
 from .words import number, shape_text
