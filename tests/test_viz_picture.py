@@ -125,7 +125,7 @@ def test_without_dot_there_is_still_text(monkeypatch, tmp_path):
     assert picture.write(tmp_path / "graph.dot").read_text(encoding="utf-8") == picture.source
     assert set(picture._repr_mimebundle_()) == {"text/plain"}
     bundle = viz.mimebundle(network())
-    assert set(bundle) == {"text/plain"}
+    assert set(bundle) == {"text/plain", "text/html"}
     assert "no picture" in bundle["text/plain"]
     monkeypatch.setenv(render.VARIABLE, "no-such-dot")
     with pytest.raises(render.DotError, match="TINYGRAD_EDU_DOT names 'no-such-dot'"):

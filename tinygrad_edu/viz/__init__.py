@@ -1,6 +1,7 @@
 """Pictures of what happened: the graph behind a result, its values and its gradients.
 
-`draw` makes a Graphviz picture, `text` a tree for the terminal; both read the same facts (`graph`).
+`draw` makes a Graphviz picture, `text` a tree for the terminal, `explore` an HTML page to step through; all
+read the same facts (`graph`).
 """
 
 import importlib
@@ -8,13 +9,16 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from .explorer import Snapshots, explore
     from .picture import Picture
     from .plots import compare_optimizers, confusion_matrix, learning_curves, predictions, weights
 
 __all__ = [
+    "Snapshots",
     "compare_optimizers",
     "confusion_matrix",
     "draw",
+    "explore",
     "learning_curves",
     "mimebundle",
     "predictions",
@@ -22,10 +26,12 @@ __all__ = [
     "weights",
 ]
 
-PLOTS = {  # where each plot lives, so that nobody imports it before they ask for it
+PLOTS = {  # where each plot (and the explorer) lives, so that nobody imports it before they ask for it
+    "Snapshots": "explorer.snapshots",
     "compare_optimizers": "plots",
     "confusion_matrix": "plots",
     "learning_curves": "plots",
+    "explore": "explorer.page",
     "predictions": "plots",
     "weights": "plots",
 }
@@ -103,26 +109,23 @@ def text(loss: Any, gradients: Literal["auto"] | bool = "auto", *, limit: int = 
 
 
 def mimebundle(loss: Any, **options: Any) -> dict[str, str]:
-    """Return what a notebook shows for a result: SVG where it can be drawn, and text in any case.
+    """Return what a notebook shows for a result: the explorer as HTML, a picture as SVG, and text.
 
-    `options` are those of `draw`. Without graphviz or dot, or if dot takes too long, there is only the text.
+    `options` are those of `draw`. Without graphviz or dot, or if dot takes too long, there is no SVG. The
+    HTML is a sandboxed frame that holds the explorer (of a graph of more than 300 nodes, the picture), and
+    for notebooks that are not trusted, and so show no frames, the picture.
 
     >>> import tinygrad_edu as tg
     >>> sorted(mimebundle(tg.Tensor(2.0, requires_grad=True) * 3.0))
-    ['image/svg+xml', 'text/plain']
+    ['image/svg+xml', 'text/html', 'text/plain']
     """
-    from .render import DotError
+    from .explorer import notebook
 
-    bundle = {"text/plain": text(loss, options.get("gradients", "auto"))}
-    try:
-        bundle["image/svg+xml"] = draw(loss, **options).svg
-    except (ImportError, DotError) as error:
-        bundle["text/plain"] += f"\n(no picture: {error})"
-    return bundle
+    return notebook.mimebundle(loss, **options)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a plot when it is first asked for."""
+    """Import a plot or the explorer when it is first asked for."""
     if name in PLOTS:
         return getattr(importlib.import_module(f".{PLOTS[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

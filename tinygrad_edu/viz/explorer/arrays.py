@@ -1,7 +1,7 @@
 """Arrays on their way into a page: averaged where they are large, packed as text, each stored once.
 
-A page should open at once and be small enough to mail. So a large array is cut into blocks and their means are
-stored (the page says so), while its mean, norm and histogram are computed here, from all numbers.
+A page should open at once and be small enough to mail. So a large array is cut into blocks and their means
+are stored (the page says so), while its mean, norm and histogram are computed here, from all numbers.
 """
 
 import base64
@@ -54,14 +54,14 @@ class Arrays:
         return self._numbers[key]
 
 
-def limit_for(sizes: list[int]) -> int:
+def limit_for(sizes: list[int], budget: int = BUDGET) -> int:
     """Return how many numbers of each array a page can store so that all stay within the budget.
 
     >>> limit_for([100, 25_000]), limit_for([10_000] * 400)
     (4096, 512)
     """
     limit = FULL
-    while limit > 16 and sum(min(size, limit) for size in sizes) > BUDGET:
+    while limit > 16 and sum(min(size, limit) for size in sizes) > budget:
         limit //= 2
     return limit
 

@@ -218,5 +218,3 @@ def _code(graph: Graph) -> tuple[list[dict[str, Any]], dict[int, list[int]]]:
 def _line(line: str) -> str:
     text = line.rstrip().expandtabs(4)
     return visible(text, LONGEST_LINE) if text else ""
-
-

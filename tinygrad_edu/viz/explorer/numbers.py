@@ -1,7 +1,7 @@
 """A rule with its numbers put in: ``W̄[3, 1] = 0.5·0.12 + 0.8·0.03 + … (32 terms) = 0.41``.
 
-As for the formula, the rule itself is run, on arrays that remember which operation made them. Then one element
-of the gradient is followed back, through sums and products, to the numbers that it was computed from.
+As for the formula, the rule itself is run, on arrays that remember which operation made them. Then one
+element of the gradient is followed back, through sums and products, to the numbers it was computed from.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,9 @@ PAIRS: dict[Any, tuple[str, int]] = {
 class Made(Symbol):
     """A `Symbol` that also remembers the operation and the operands that it was made from."""
 
-    def __init__(self, text: str, value: Any, level: int, operation: Any = None, operands: Sequence[Any] = ()):
+    def __init__(
+        self, text: str, value: Any, level: int, operation: Any = None, operands: Sequence[Any] = ()
+    ):
         super().__init__(text, value, level)
         self.operation, self.operands = operation, operands
 
@@ -45,6 +47,12 @@ class Made(Symbol):
         made = Made(plain.text, plain.value, plain.level, operation, inputs)
         made.times = plain.times
         return made
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        plain = super().__array_function__(func, types, args, kwargs)
+        if func is not np.dot or kwargs or min(np.ndim(real(arg)) for arg in args) < 2:
+            return plain
+        return Made(plain.text, plain.value, plain.level, np.matmul, args)  # of two matrices the same
 
 
 def rule_with_numbers(graph: Graph, node: GraphNode, edge: Edge) -> str:
@@ -74,7 +82,12 @@ def rule_with_numbers(graph: Graph, node: GraphNode, edge: Edge) -> str:
     except Exception:  # whatever a rule does that symbols cannot do: the formula is shown without numbers
         return ""
     parts = text.split(" = ")
-    return visible(" = ".join(part for part, before in zip(parts, ["", *parts], strict=False) if part and part != before), LONGEST)
+    return visible(
+        " = ".join(
+            part for part, before in zip(parts, ["", *parts], strict=False) if part and part != before
+        ),
+        LONGEST,
+    )
 
 
 def _run(node: GraphNode, edge: Edge, names: dict[str, str], symbol: Callable[[str, Any], Symbol]) -> Any:
@@ -126,8 +139,13 @@ def _followed(part: Any, shape: tuple[int, ...], left: str) -> str:
     where = f"[{', '.join(map(str, index[added:]))}]" if shape else ""
     result = _number(total[index])
     if not axes:
-        text, _ = _element(part, index)
-        return f"{left}{where} = {UNKNOWN} = {result}" if text == result else f"{left}{where} = {text} = {result}"
+        passed_on = isinstance(part, Made) and part.operation is None and shape
+        text = part.text + where if passed_on else _element(part, index)[0]
+        return (
+            f"{left}{where} = {UNKNOWN} = {result}"
+            if text == result
+            else f"{left}{where} = {text} = {result}"
+        )
     terms = []
     count = int(np.prod([value.shape[axis] for axis in axes]))
     for number_of_term in range(min(count, TERMS)):
@@ -170,7 +188,9 @@ def _product(a: Any, b: Any, index: Index) -> tuple[str, int]:
 
 
 def _written_sum(terms: Sequence[tuple[str, int]], count: int) -> str:
-    text = " + ".join(f"({term})" if term.startswith("−") and i else term for i, (term, _) in enumerate(terms))
+    text = " + ".join(
+        f"({term})" if term.startswith("−") and i else term for i, (term, _) in enumerate(terms)
+    )
     return text + (f" + … ({count:,} terms)" if count > len(terms) else "")
 
 

@@ -20,9 +20,14 @@ SCRIPTS = ("steps.js", "layout.js", "picture.js", "panel.js", "controls.js")  # 
 
 
 def explore(
-    loss: Any, path: str | os.PathLike[str], *, title: str = "", gradients: bool = True, open_all: bool = False
+    loss: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    gradients: bool = True,
+    open_all: bool = False,
 ) -> Path:
-    """Write an HTML file to step through the forward and the backward pass of a loss, or through its training.
+    """Write an HTML file to step through the forward and backward pass of a loss, or through its training.
 
     Args:
         loss: a Tensor; or `Snapshots`, for a page with a slider that moves through the training.
@@ -57,9 +62,19 @@ def page(loss: Any, *, title: str = "", gradients: bool = True, open_all: bool =
     '<!doctype html>'
     """
     if isinstance(loss, Snapshots):
-        facts, moments, arrays = loss.page()
-    else:
-        facts, moments, arrays = snapshot_of(loss, trace_graph(loss, bool(gradients)))
+        return page_of(*loss.parts(), title=title, open_all=open_all)
+    return page_of(*snapshot_of(loss, trace_graph(loss, bool(gradients))), title=title, open_all=open_all)
+
+
+def page_of(
+    facts: dict[str, Any],
+    moments: list[dict[str, Any]],
+    arrays: list[dict[str, Any]],
+    *,
+    title: str = "",
+    open_all: bool = False,
+) -> str:
+    """Put the facts about a graph, what was measured at some moments, and their arrays into a page."""
     heading = visible(title, 80) if title else "Gradient explorer"
     data = {**facts, "moments": moments, "arrays": arrays, "title": heading, "openAll": open_all}
     text, style, script = shipped("page.html"), shipped("page.css"), "\n".join(map(shipped, SCRIPTS))

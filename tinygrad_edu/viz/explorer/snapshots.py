@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from ...nn import Callback
 from ..graph import Graph, contributions, trace_graph
 from ..words import number, visible
-from .arrays import Arrays, limit_for
+from .arrays import BUDGET, Arrays, limit_for
 from .facts import graph_facts, measured, sizes
 
+Parts = tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]
 MOST = 200  # snapshots in a page; of more, every second one is dropped until there are so few
 
 
-class Snapshots:
+class Snapshots(Callback):
     """Collects what a loss's graph held as training went on; `tinygrad_edu.viz.explore` makes a page of it.
 
     Args:
@@ -34,8 +36,6 @@ class Snapshots:
     >>> [moment["loss"] for moment in snapshots.moments]
     ['9', '2.25', '0.5625']
     """
-
-    model: Any = None
 
     def __init__(self, loss: Callable[[], Any] | None = None, every: int = 1):
         if every < 1:
@@ -83,20 +83,13 @@ class Snapshots:
         """Take a snapshot before the first epoch."""
         self._in_training("before training")
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Do nothing."""
-
-    def on_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Do nothing."""
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Take a snapshot if it is time for one."""
         if (epoch + 1) % self.every == 0:
             numbers = ", ".join(f"{visible(name)} {number(value)}" for name, value in logs.items())
-            self._in_training(f"after epoch {epoch + 1}: {numbers}" if numbers else f"after epoch {epoch + 1}")
-
-    def on_train_end(self) -> None:
-        """Do nothing."""
+            self._in_training(
+                f"after epoch {epoch + 1}: {numbers}" if numbers else f"after epoch {epoch + 1}"
+            )
 
     def _in_training(self, label: str) -> None:
         if self.loss is None:
@@ -109,7 +102,7 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self.moments)
 
-    def page(self) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    def parts(self) -> Parts:
         """Return what a page needs: facts, moments and arrays."""
         if self.facts is None:
             raise ValueError(
@@ -121,10 +114,10 @@ class Snapshots:
         return self.facts, moments, self.arrays.stored
 
 
-def snapshot_of(loss: Any, graph: Graph) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+def snapshot_of(loss: Any, graph: Graph, budget: int = BUDGET) -> Parts:
     """Return the same for one loss, with more of its numbers."""
     sent = contributions(loss, graph)
-    arrays = Arrays(limit_for(sizes(graph, sent)))
+    arrays = Arrays(limit_for(sizes(graph, sent), budget))
     moment = measured(graph, sent, arrays, "")
     return graph_facts(graph), [moment], arrays.stored
 
@@ -133,4 +126,8 @@ def _difference(before: Any, now: Any) -> str:
     if len(before[0]) != len(now[0]):
         return f"{len(before[0])} nodes then, {len(now[0])} now"
     changed = [(a, b) for a, b in zip(before[0], now[0], strict=True) if a != b]
-    return f"{changed[0][0][0] or 'a leaf'} then, {changed[0][1][0] or 'a leaf'} now" if changed else "other edges"
+    return (
+        f"{changed[0][0][0] or 'a leaf'} then, {changed[0][1][0] or 'a leaf'} now"
+        if changed
+        else "other edges"
+    )
