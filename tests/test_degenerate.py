@@ -130,6 +130,11 @@ def test_gradient_of_the_determinant_of_a_singular_matrix_is_its_cofactors(rank:
     np.testing.assert_allclose(slopes(np.linalg.det, a), cofactors, atol=1e-13)
 
 
+def test_second_derivative_of_the_determinant_of_a_singular_matrix_is_refused() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        curvature(np.linalg.det, np.zeros((2, 2)))
+
+
 def test_product_with_zeros_has_the_product_of_the_others() -> None:
     equal(slopes(np.prod, [0.0, 2.0, 3.0]), [6, 0, 0])
     equal(slopes(np.prod, [0.0, 0.0, 3.0]), [0, 0, 0])
