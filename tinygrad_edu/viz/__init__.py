@@ -11,15 +11,31 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from .explorer import Snapshots, explore
     from .picture import Picture
-    from .plots import compare_optimizers, confusion_matrix, learning_curves, predictions, weights
+    from .plots import (
+        compare_optimizers,
+        confusion_matrix,
+        gradient_flow,
+        learning_curves,
+        predictions,
+        weights,
+    )
+    from .plots_model import activations, decision_boundary
+    from .plots_surface import loss_surface
+    from .watching import GradientNorms, WeightPath
 
 __all__ = [
+    "GradientNorms",
     "Snapshots",
+    "WeightPath",
+    "activations",
     "compare_optimizers",
     "confusion_matrix",
+    "decision_boundary",
     "draw",
     "explore",
+    "gradient_flow",
     "learning_curves",
+    "loss_surface",
     "mimebundle",
     "predictions",
     "text",
@@ -27,11 +43,17 @@ __all__ = [
 ]
 
 PLOTS = {  # where each plot (and the explorer) lives, so that nobody imports it before they ask for it
+    "GradientNorms": "watching",
     "Snapshots": "explorer.snapshots",
+    "WeightPath": "watching",
+    "activations": "plots_model",
     "compare_optimizers": "plots",
     "confusion_matrix": "plots",
-    "learning_curves": "plots",
+    "decision_boundary": "plots_model",
     "explore": "explorer.page",
+    "gradient_flow": "plots",
+    "learning_curves": "plots",
+    "loss_surface": "plots_surface",
     "predictions": "plots",
     "weights": "plots",
 }

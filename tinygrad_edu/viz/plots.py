@@ -122,7 +122,7 @@ def gradient_flow(norms: Any, title: str = "") -> "Figure":
     for depth, (name, sizes) in enumerate(layers.items()):
         # depth is an order, and so are these colours, also in grey
         color = shade(depth / max(len(layers) - 1, 1))
-        style = {"color": color, "linewidth": 2, "linestyle": ("-", "--", "-.", ":")[depth % 4]}
+        style = {"color": color, "linewidth": 2, "linestyle": ("-", "--")[depth % 2]}
         seen = np.where(sizes > 0, sizes, np.nan)
         axes.plot(seen, marker="o" if len(sizes) == 1 else None, label=name, **style)
         zeros = np.flatnonzero(sizes == 0)
@@ -130,7 +130,8 @@ def gradient_flow(norms: Any, title: str = "") -> "Figure":
             zeros, 0.02 + 0 * zeros, marker="x", color=color, transform=axes.get_xaxis_transform(), zorder=3
         )
     _finish(axes, "norm of the loss's gradient")
-    axes.set(xlabel="epoch (0: before training)", yscale="log")
+    axes.set_xlabel("epoch (0: before training)")
+    _logarithmic(axes)
     legend_beside(figure, axes)
     return figure
 
@@ -364,6 +365,8 @@ def _logarithmic(axes: "Axes") -> None:
     from matplotlib.ticker import LogLocator
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    low, high = axes.get_ylim()
+    subs = (1,) if high / low > 300 else (1, 3) if high / low > 20 else (1, 1.5, 2, 3, 5, 7)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")

@@ -39,11 +39,11 @@ def activations(model: Any, x: Any = None, labels: Any = None, title: str = "") 
 
     >>> figure = activations({"hidden": [[0.0, 2.0, 0.0], [0.0, 1.0, 3.0]]})
     >>> figure.axes[0].get_title()
-    'hidden\\ndead: 1 of 3 units (33%)'
+    'hidden\\ndead (×): 1 of 3 units (33%)'
     """
     layers = _answers(model, x)
-    columns = min(len(layers), 4)
-    rows = math.ceil(len(layers) / columns)
+    rows = math.ceil(len(layers) / 4)
+    columns = math.ceil(len(layers) / rows)
     figure, grid = panels(2 * rows, columns, (3.5 * columns, 5.6 * rows), title)
     for axes in grid:
         axes.set_visible(False)
@@ -51,7 +51,7 @@ def activations(model: Any, x: Any = None, labels: Any = None, title: str = "") 
         row, column = divmod(place, columns)
         image, histogram = grid[2 * row * columns + column], grid[(2 * row + 1) * columns + column]
         _image(figure, image, outputs, labels)
-        image.set_title(f"{name}\n{_dead(outputs)}", fontsize=11)
+        image.set_title(f"{name}\n{_dead(name, outputs)}", fontsize=11, pad=14)  # room for ×
         _histogram(histogram, outputs)
     return figure
 
@@ -130,10 +130,8 @@ def _answers(model: Any, x: Any) -> dict[str, Any]:
                 if not np.array_equal(np.ravel(before), np.ravel(array(h))):
                     outputs[_called(layer)] = array(h)
     if not outputs or any(values.ndim < 2 or not values.size for values in outputs.values()):
-        raise ValueError(
-            "activations needs outputs of shape (examples, units); "
-            f"got { ({name: values.shape for name, values in outputs.items()}) }"
-        )
+        shapes = {name: values.shape for name, values in outputs.items()}
+        raise ValueError(f"activations needs outputs of shape (examples, units), and got {shapes}")
     return {name: values.reshape(len(values), -1) for name, values in outputs.items()}
 
 
@@ -148,12 +146,12 @@ def _dead_units(outputs: Any) -> Any:
     return np.flatnonzero((outputs == 0).all(0))
 
 
-def _dead(outputs: Any) -> str:
-    """Say how many units are dead, where some outputs are 0 and none is negative, as relu's are."""
+def _dead(name: str, outputs: Any) -> str:
+    """Say how many units are dead, where there are any or one would expect some."""
     dead, units = len(_dead_units(outputs)), outputs.shape[1]
-    if outputs.min() < 0 or not (outputs == 0).any():
+    if not dead and "relu" not in name:
         return f"{units} units"
-    return f"dead: {dead} of {units} units ({dead / units:.0%})"
+    return f"dead{' (×)' if dead else ''}: {dead} of {units} units ({dead / units:.0%})"
 
 
 def _image(figure: "Figure", axes: "Axes", outputs: Any, labels: Any) -> None:
@@ -170,19 +168,12 @@ def _image(figure: "Figure", axes: "Axes", outputs: Any, labels: Any) -> None:
         axes.set(ylabel="example, by class", yticks=middles, yticklabels=range(len(ends)))
         for end in ends[:-1]:
             axes.axhline(end - 0.5, color="black", linewidth=0.8)
-    signed = outputs.min() < 0
-    image = axes.imshow(
-        outputs, cmap="cividis" if signed else "Blues", vmin=None if signed else 0, aspect="auto"
-    )
-    dead = _dead_units(outputs)
-    axes.plot(
-        dead,
-        np.full(len(dead), 1.02),
-        "x",
-        color=COLORS[1],
-        transform=axes.get_xaxis_transform(),
-        clip_on=False,
-    )
+    colors: dict[str, Any] = {"cmap": "cividis"} if outputs.min() < 0 else {"cmap": "Blues", "vmin": 0}
+    image = axes.imshow(outputs, aspect="auto", interpolation="nearest", **colors)
+    for unit in _dead_units(outputs):
+        axes.annotate(
+            "×", (unit, 1), xycoords=("data", "axes fraction"), color=COLORS[1], ha="center", va="bottom"
+        )
     axes.locator_params(axis="x", integer=True)
     figure.colorbar(image, ax=axes, label="output")
 
@@ -195,7 +186,7 @@ def _histogram(axes: "Axes", outputs: Any) -> None:
     axes.hist(rest, bins=40, weights=np.full(rest.size, 100 / outputs.size), color=COLORS[0])
     axes.set(xlabel="output", ylabel="share of outputs [%]")
     if zeros.any():
-        axes.set_title(f"without the zeros: {zeros.mean():.0%} of outputs", fontsize=10)
+        axes.set_title(f"{zeros.mean():.0%} of outputs are 0, and not shown", fontsize=10)
     open_frame(axes)
 
 

@@ -214,6 +214,7 @@ def _direction(part: Any, generator: np.random.Generator) -> Any:
 def _map(figure: "Figure", axes: "Axes", plane: Plane, heights: Any) -> None:
     """Draw heights as colours with contour lines, logarithmic where they differ by a factor above 10."""
     from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     across, up = plane.sides(len(heights))
     low, high = float(heights.min()), float(heights.max())
@@ -224,14 +225,16 @@ def _map(figure: "Figure", axes: "Axes", plane: Plane, heights: Any) -> None:
         across, up, heights, levels=levels, cmap="viridis", norm=(LogNorm if wide else Normalize)(low, high)
     )
     axes.contour(across, up, heights, levels=levels[1:-1:2], colors="black", linewidths=0.4, alpha=0.6)
-    figure.colorbar(colors, ax=axes, label="loss", ticks=levels[::4], format="{x:.3g}")
+    ticks = LogLocator(subs=(1, 3)) if wide else MaxNLocator(6)
+    bar = figure.colorbar(colors, ax=axes, label="loss", ticks=ticks, format="{x:g}")
+    bar.minorticks_off()
 
 
 def _way(axes: "Axes", shadow: Any) -> None:
     """Draw a path, in white on black so that it is seen on dark and light ground."""
     a, b = shadow.T
-    axes.plot(a, b, "-", color="black", linewidth=3.5)
-    axes.plot(a, b, ".-", color="white", linewidth=1.5, markersize=4, label="the optimizer's path")
+    axes.plot(a, b, ".-", color="black", linewidth=3.5, markersize=8, label="the optimizer's path")
+    axes.plot(a, b, ".-", color="white", linewidth=1.2, markersize=4)
     start: dict[str, Any] = {"color": COLORS[4], "edgecolor": "black", "zorder": 3}
     axes.scatter(a[:1], b[:1], s=70, marker="o", label="start", **start)
     axes.scatter(a[-1:], b[-1:], s=200, marker="*", label="end", **start)
