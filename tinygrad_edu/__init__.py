@@ -38,6 +38,7 @@ __all__ = [
     "define",
     "distributions",
     "elementwise_grad",
+    "explain",
     "grad",
     "hessian",
     "hvp",
@@ -62,4 +63,6 @@ def __getattr__(name: str) -> Any:
     """Import the rooms that not every program enters when they are first asked for."""
     if name in ("data", "distributions", "nn", "testing", "viz"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "explain":
+        return importlib.import_module(f"{__name__}.viz.chain").explain
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
