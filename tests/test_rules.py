@@ -10,6 +10,7 @@ import pytest
 import rule_cases_linalg  # noqa: F401
 import rule_cases_more  # noqa: F401
 import rule_cases_nn  # noqa: F401
+import rule_cases_statistics  # noqa: F401
 from conftest import PACKAGE_RULES
 from hypothesis import given
 from hypothesis import strategies as st
