@@ -117,4 +117,4 @@ state.moment = 0;
 listen();
 draw();
 // for whoever opens the browser's console, and for the tests
-window.explorer = { state, steps, go, toMoment, gradientAt, numbersOf, nodes, arrays, now };
+window.explorer = { state, steps, go, choose, toMoment, gradientAt, numbersOf, nodes, arrays, now };
