@@ -358,11 +358,18 @@ def test_what_fit_prints(capsys: Any, monkeypatch: Any) -> None:
     assert "loss: " in out
     assert "categorical_accuracy: " in out
     assert err == ""
+    model.fit(X, Y, epochs=2, verbose=1)  # into a file: as with verbose=2
+    out, err = capsys.readouterr()
+    assert [line.split(" - ")[0] for line in out.splitlines()] == ["Epoch 1/2", "Epoch 2/2"]
+    assert "\r" not in out
+    assert err == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     model.fit(X, Y, epochs=2, verbose=1)
     out, err = capsys.readouterr()
-    assert out == ""
-    assert "Epoch 2/2: 100%" in err
-    assert "categorical_accuracy: " in err
+    assert "\rEpoch 2/2:   0%" in out  # the bar, then the line that takes its place
+    left = [line.rpartition("\r")[2] for line in out.split("\n")]
+    assert [line.split(" - ")[0] for line in left] == ["Epoch 1/2", "Epoch 2/2", ""]
+    assert err == ""
     monkeypatch.setitem(sys.modules, "tqdm", None)
     model.fit(X, Y, verbose="auto")
     assert capsys.readouterr().out.startswith("Epoch 1/1 - ")

@@ -189,7 +189,7 @@ class Sequential(Layer):
             y: the labels, as many.
             batch_size: examples a step; the last batch may be smaller.
             epochs: the number of the last epoch.
-            verbose: 0 shows nothing, 1 or "auto" a progress bar, 2 one line an epoch.
+            verbose: 0 shows nothing, 2 one line an epoch, 1 or "auto" a progress bar too, in a terminal.
             callbacks: `Callback` objects that are told what happens.
             validation_split: the share of the examples, the last ones, that is kept aside for validation.
             validation_data: ``(x, y)`` to compute ``val_loss`` and so on with after each epoch.

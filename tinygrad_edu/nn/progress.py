@@ -1,5 +1,6 @@
 """What `fit` shows while it runs: a progress bar, one line an epoch, or nothing."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,8 +19,8 @@ class Progress:
     """Shows the epochs of one run.
 
     Args:
-        verbose: 0 for silence; 1 (or "auto") for a progress bar an epoch, or one line where tqdm is not
-            installed; 2 for one line an epoch.
+        verbose: 0 for silence; 2 for one line an epoch; 1 (or "auto") for a progress bar too while the epoch
+            lasts, in a terminal and with tqdm (files, pipes and notebooks would keep its every state).
         epochs: how many there will be.
 
     Raises:
@@ -40,29 +41,30 @@ class Progress:
         return starts if self.tqdm is None else self._with_bar(epoch, list(starts))
 
     def _with_bar(self, epoch: int, starts: list[int]) -> Iterator[int]:
-        self.bar = self.tqdm(total=len(starts), desc=f"Epoch {epoch + 1}/{self.epochs}", unit="batch")
+        what = f"Epoch {epoch + 1}/{self.epochs}"
+        self.bar = self.tqdm(total=len(starts), desc=what, unit="batch", file=sys.stdout, leave=False)
         for start in starts:
             yield start
             self.bar.update()
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Show how the epoch went."""
-        if self.bar is not None:
-            self.bar.set_postfix_str(describe(logs))
-            self.close()
-        elif self.lines:
+        self.close()
+        if self.lines:
             seconds = time.perf_counter() - self.began
             print(f"Epoch {epoch + 1}/{self.epochs} - {seconds:.1f}s - {describe(logs)}")
 
     def close(self) -> None:
-        """Leave the bar as it is, at the end of an epoch or after an interruption."""
+        """Take the bar away, at the end of an epoch or after an interruption."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
 
 def _tqdm() -> Any:
-    """Return tqdm's bar, or None where it is not installed."""
+    """Return tqdm's bar, or None where it is not installed or would leave its every state in a file."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
     try:
         from tqdm import tqdm
     except ImportError:
