@@ -49,9 +49,21 @@ class Factor:
     notation: Notation | None = field(repr=False, default=None)
 
     @property
+    def op(self) -> str:
+        """The call that it is the derivative of, such as ``tanh``."""
+        return self.steps[-1].node.op
+
+    @property
     def name(self) -> str:
         """The derivative as it is written, such as ``∂h⁽¹⁾/∂z⁽¹⁾``."""
         return f"∂{self.upper}/∂{self.lower}"
+
+    @property
+    def terms(self) -> list[tuple[str, str]]:
+        """The derivatives it is written as: one, or two where a prediction Ŷ lies between."""
+        if self.first and self.also:
+            return [(self.upper, "Ŷ"), ("Ŷ", self.lower)]
+        return [(self.upper, self.lower)]
 
     @cached_property
     def _local(self) -> tuple[str, Any]:

@@ -21,7 +21,7 @@ GREEK = {
 ACCENTS = {"\u0302": r"\hat", "\u0304": r"\bar", "\u0303": r"\tilde", "\u0307": r"\dot"}
 SIGNS = {
     **{"·": r"\cdot ", "◦": r"\circ ", "−": "-", "∂": r"\partial ", "×": r"\times ", "…": r"\ldots "},
-    **{"≥": r"\geq ", "≤": r"\leq ", "≠": r"\neq ", "<": "< ", ">": "> ", "√": r"\surd ", "∞": r"\infty "},
+    **{"≥": r"\geq ", "≤": r"\leq ", "≠": r"\neq ", "<": "< ", ">": "> ", "∞": r"\infty "},
     **{"|": r"\vert ", "‖": r"\Vert ", "→": r"\to ", " ": " "},
 }
 # In math mode these stand for themselves, or for something that looks the same.
@@ -30,7 +30,7 @@ SPECIAL = {
     **{"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim ", "<": "< ", ">": "> ", "|": r"\vert "},
     **{"`": r"\text{‘}"},  # which Markdown would take for code
 }
-PLAIN = re.compile(r"""[A-Za-z0-9 .,:;()\[\]=+*/'"!?@-]+""")
+PLAIN = re.compile(r"""[A-Za-z0-9 .,:;()\[\]=+*/'"!?@>-]+""")
 TOKEN = re.compile(
     rf"(?P<quoted>'[^']*')|(?P<number>\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
     rf"|(?P<word>[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*(?:\.[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*)*)"
@@ -72,6 +72,12 @@ def latex(text: str) -> str:
     >>> print(latex("X₁ᵀ·((softmax(z⁽³⁾) − Y)/4 ◦ [z⁽²⁾ > 0])"))
     X_{1}^{\top}\cdot ((\mathrm{softmax}(z^{(3)}) - Y)/4 \circ  [z^{(2)} >  0])
     """
+    if "√" in text:
+        before, _, after = text.partition("√")
+        under = _operand(after)
+        rest = after[len(under) :]
+        under = under[1:-1] if under.startswith("(") else under
+        return latex(before) + rf"\sqrt{{{latex(under)}}}" + latex(rest)
     parts: list[str] = []
     for found in TOKEN.finditer(text):
         part = found.group()
@@ -93,10 +99,23 @@ def latex(text: str) -> str:
     return _raised("".join(parts))
 
 
+def _operand(text: str) -> str:
+    """Return what a root sign stands in front of: a symbol with its indices, or what is in parentheses."""
+    depth = 0
+    for i, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        ended = depth == 0 and (character == ")" or not (character.isalnum() or character in SCRIPTS + "._"))
+        if ended:
+            return text[: i + 1] if character == ")" and text.startswith("(") else text[:i]
+    return text
+
+
 def _word(word: str) -> str:
     whole = unicodedata.normalize("NFD", word)
     if len(whole) == 2 and whole[1] in ACCENTS:
         return f"{ACCENTS[whole[1]]}{{{GREEK.get(whole[0], whole[0])}}}"
+    if word == "Σ":  # a sum, as formulas use it
+        return r"\sum "
     if word in GREEK:
         return GREEK[word] + " "
     if len(word) == 1 and word.isascii() and word != "_":

@@ -16,7 +16,7 @@ import numpy as np
 from ..backward import shares
 from ..recording import make
 from ..rules import unbroadcast
-from .formula import SUBSCRIPTS, TIMES, Symbol, on_symbols
+from .formula import DOT, SUBSCRIPTS, TIMES, Symbol, on_symbols
 from .graph import Edge, Graph, GraphNode
 from .notation import Notation, arranged
 
@@ -82,7 +82,7 @@ class Step:
         if not sums:
             return Symbol(part.text, value, part.level)
         axes = "".join(re.findall(r"\d", self.summed)).translate(SUBSCRIPTS)
-        return Symbol(f"Σ{axes} {part.within(TIMES)}", value, TIMES)
+        return Symbol(f"Σ{axes} {part.within(DOT)}", value, TIMES)
 
     @property
     def summed(self) -> str:

@@ -16,7 +16,7 @@ from .chain import Explanation, Use
 from .factors import Factor
 from .latex import fraction, latex, prose
 from .values import EXPLODING, VANISHING, health, readable
-from .words import number, shape_text
+from .words import number, shape_text, visible
 
 TERMS = 10  # factors that a product is written with
 ROWS = 14  # factors of one path that are told one by one
@@ -24,6 +24,7 @@ DETAILED = 4  # paths whose factors are told one by one
 LISTED = 12  # uses and equations that are listed
 HEADINGS = ("factor", "local derivative", "gradient after it", "norm", "growth", "", "first numbers", "where")
 
+BAR = "ḡ is the product of the factors before it"
 TROUBLES = {
     "NaN": "stops being a number at",
     "dead": "dies (all of it is 0) at",
@@ -114,7 +115,7 @@ def total(e: Explanation) -> str:
         text += f"; of the {many(left)} other paths together: {number(rest.norm)}"
     if e.meeting:
         name, error, prediction = e.meeting
-        text += f". Where the paths meet, ∂{e.loss}/∂{name} = {error} with {prediction}"
+        text += f". Where the paths meet, ∂{e.loss}/∂{name} = {error} with Ŷ = {prediction}"
     return text + "."
 
 
@@ -129,27 +130,43 @@ def detailed(e: Explanation) -> list[int]:
 
 
 def summary(factors: Sequence[Factor]) -> str:
-    """Name the factor at which the gradient breaks, dies, shrinks or grows most."""
-    if not factors:
+    """Name the factor at which the gradient breaks, dies, vanishes or explodes, and where it changes most."""
+    words = [factor.word for factor in factors]
+    if not factors or "not read" in words or words == ["ok"]:
         return ""
-    end = f"Along the path the norm of the gradient goes from 1 to {number(factors[-1].norm)}"
-    trouble: dict[str, Factor] = {}
-    for factor in factors:
-        trouble.setdefault(factor.word, factor)
-    trouble.pop("ok", None)
-    if "not read" in trouble:
-        return ""
-    if factors[-1].word != "ok" and (found := [f"{TROUBLES[w]} {place(f)}" for w, f in trouble.items()]):
-        end += f"; it {' and '.join(found)}"
-    if factors[-1].word in ("NaN", "dead") or len(factors) == 1:
-        return f"{end}." if factors[-1].word != "ok" else ""
+    start, end = factors[0], factors[-1]
+    sentence = f"The norm of the gradient is {number(start.norm)} after {start.name}"
+    sentence += f" and {number(end.norm)} in the end" if len(factors) > 1 else ""
+    if end.word != "ok":
+        firsts = {word: factors[words.index(word)] for word in words if word != "ok"}
+        sentence += "; it " + " and ".join(f"{TROUBLES[word]} {place(at)}" for word, at in firsts.items())
+    sentences = [sentence, *changes(factors[1:])]
+    if end.word in ("vanishing", "exploding") and len(factors) > 4:
+        sentences.append(together(factors[1:], end.word == "vanishing"))
+    return " ".join(f"{sentence}." for sentence in sentences)
+
+
+def changes(factors: Sequence[Factor]) -> list[str]:
+    """Say at which factors the gradient shrinks and grows most; the first makes it and is not among them."""
+    if not factors or factors[-1].word in ("NaN", "dead"):
+        return []
     fall, rise = (factors[i] for i in extremes(factors))
-    changes = []
-    if fall.growth < 1:
-        changes.append(f"shrinks most, {fold(1 / fall.growth)}, at {place(fall)}")
-    if rise.growth > 1:
-        changes.append(f"grows most, {fold(rise.growth)}, at {place(rise)}")
-    return f"{end}." + (f" It {' and '.join(changes)}." if changes else "")
+    found = [f"shrinks most, {fold(1 / fall.growth)}, at {place(fall)}"] if fall.growth < 1 else []
+    found += [f"grows most, {fold(rise.growth)}, at {place(rise)}"] if rise.growth > 1 else []
+    return [f"It {' and '.join(found)}"] if found else []
+
+
+def together(factors: Sequence[Factor], shrinking: bool) -> str:
+    """Say which kind of call changes the gradient most, all of its factors on the path taken together."""
+    growths: dict[str, list[float]] = {}
+    for factor in factors:
+        growths.setdefault(factor.op, []).append(factor.growth)
+    products = {op: math.prod(group) for op, group in growths.items()}
+    op = min(products, key=products.__getitem__) if shrinking else max(products, key=products.__getitem__)
+    change = "shrink" if shrinking else "grow"
+    ratio = 1 / products[op] if shrinking else products[op]
+    count = len(growths[op])
+    return f"All {count} factors of {visible(op)} together {change} it {fold(ratio)}"
 
 
 def fold(ratio: float) -> str:
@@ -172,8 +189,13 @@ def remark(factor: Factor) -> tuple[str, str]:
     """Say what else a factor is: a formula, and what the Ŷ in it stands for. Both may be empty."""
     if not factor.also:
         return "", ""
-    steps = f"∂{factor.upper}/∂Ŷ · ∂Ŷ/∂{factor.lower} = " if factor.first else ""
+    steps = f"{product_text(factor)} = " if factor.first else ""
     return f"{steps}{factor.also}", f"Ŷ = {factor.prediction}"
+
+
+def product_text(factor: Factor) -> str:
+    """Write a factor as it stands in a product."""
+    return " · ".join(f"∂{upper}/∂{lower}" for upper, lower in factor.terms)
 
 
 def cells(factor: Factor) -> tuple[str, ...]:
@@ -210,7 +232,8 @@ def text(e: Explanation) -> str:
 
 def _equation(e: Explanation, i: int, factors: Sequence[Factor]) -> list[str]:
     terms = [
-        f"… ({len(item)} more) …" if isinstance(item, list) else item.name for item in folded(factors, TERMS)
+        f"… ({len(item)} more) …" if isinstance(item, list) else product_text(item)
+        for item in folded(factors, TERMS)
     ]
     left = f"∂{e.loss}/∂{e.wrt}" if e.count == 1 else "product"
     product = e.products[i]
@@ -271,19 +294,17 @@ def _uses(e: Explanation) -> list[str]:
     return [f"{e.wrt} is used in", *map(use_line, first), *gap, *map(use_line, last)]
 
 
-def _where(e: Explanation) -> tuple[list[tuple[str, str]], list[str], list[tuple[str, str]]]:
-    """Return the equations and names that are told, and remarks between."""
+def _where(e: Explanation) -> list[tuple[str, str]]:
+    """Return pairs of a symbol and what it is computed as; a remark has no symbol."""
     first, last, between = ends(e.computed)
-    equations = e.equations(first) + e.equations(last)
-    remarks = [f"… and {between:,} more in the same way"] if between else []
-    remarks += ["ḡ is the product of the factors before it"] if _speaks_of_gradient(e) else []
-    return equations, remarks, e.legend[:LISTED]
+    gap = [("", f"… {between:,} more in the same way …")] if between else []
+    return [*e.equations(first), *gap, *e.equations(last)]
 
 
 def _where_text(e: Explanation) -> list[str]:
-    equations, remarks, names = _where(e)
-    lines = [f"{name} = {what}" for name, what in equations] + remarks
-    lines += [f"{symbol} is called {name}" for symbol, name in names]
+    lines = [f"{name} = {what}" if name else what for name, what in _where(e)]
+    lines += [f"{symbol} is called {name}" for symbol, name in e.legend[:LISTED]]
+    lines += [BAR] if _speaks_of_gradient(e) else []
     return ["where", *(f"  {line}" for line in lines)] if lines else []
 
 
@@ -314,10 +335,11 @@ def markdown(e: Explanation) -> str:
     blocks.append(escaped(total(e)))
     if uses := _uses(e):
         blocks.append("\n".join([escaped(uses[0]) + ":", "", *(f"- {escaped(line)}" for line in uses[1:])]))
-    formulas, remarks, names = _where(e)
-    lines = [f"- ${latex(name)} = {latex(what)}$" for name, what in formulas]
-    lines += [f"- {escaped(line)}" for line in remarks]
-    lines += [f"- ${latex(symbol)}$ is called {escaped(name)}" for symbol, name in names]
+    lines = [
+        f"- ${latex(name)} = {latex(what)}$" if name else f"- {escaped(what)}" for name, what in _where(e)
+    ]
+    lines += [f"- ${latex(symbol)}$ is called {escaped(name)}" for symbol, name in e.legend[:LISTED]]
+    lines += [f"- {escaped(BAR)}"] if _speaks_of_gradient(e) else []
     blocks.append("\n".join(["where", "", *lines]) if lines else "")
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -355,7 +377,7 @@ def equations(e: Explanation) -> list[str]:
         terms = [
             rf"\ldots \text{{ {len(item)} more }} \ldots "
             if isinstance(item, list)
-            else fraction(item.upper, item.lower)
+            else r"\cdot ".join(fraction(upper, lower) for upper, lower in item.terms)
             for item in folded(factors, TERMS)
         ]
         lines.append(r"\cdot ".join(terms) or "1")
