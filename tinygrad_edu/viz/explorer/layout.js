@@ -49,7 +49,8 @@ function layOut() {
   const places = new Map();
   const whole = arrange("", inside);
   settle(whole, -whole.left + 20, 20, places, 0);
-  return { places, width: whole.right - whole.left + 40, height: whole.height + 40 };
+  const lanes = 110; // room for the wires that run around on the right
+  return { places, width: whole.right - whole.left + 40 + lanes, height: whole.height + 40 };
 }
 
 /* Put the blocks of one box in rows. Distances are measured from the line that its main column hangs on. */

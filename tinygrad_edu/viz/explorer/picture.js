@@ -4,6 +4,7 @@
 
 let cards = new Map(); // key -> the card's parts, and what they show at the moment
 let wires = [];
+let lanesTaken = 0;
 let tabbed = null; // the card that the Tab key goes to
 let membersOf = new Map(); // closed box -> the nodes in it
 let unfilled = []; // what is drawn only when it is scrolled to, since text is what takes time in a large graph
@@ -126,6 +127,7 @@ function wired(places) {
     if (!bundles.has(key)) bundles.set(key, { from, to, edges: [] });
     bundles.get(key).edges.push(edge);
   }
+  lanesTaken = 0;
   return [...bundles.values()].map((bundle) => {
     const back = bundle.edges.filter((edge) => edge.order && data.computed);
     const route = routed(places.get(bundle.from), places.get(bundle.to), places);
@@ -174,12 +176,13 @@ function routed(a, b, places) {
     }
   }
   const around = between.length > 0 || y1 <= y0;
+  const lane = around ? (lanesTaken++ % 5) * 16 : 0; // so that wires that run around keep apart
   const path = (d) => {
     if (!around) {
       const bend = Math.min(60, (y1 - y0) / 2);
       return `M${x0 + d} ${y0}C${x0 + d} ${y0 + bend} ${x1 + d} ${y1 - bend} ${x1 + d} ${y1}`;
     }
-    const side = Math.max(x0, x1, ...between.map((p) => p.x + p.width)) + 24 + d;
+    const side = Math.max(x0, x1, ...between.map((p) => p.x + p.width)) + 24 + lane + d;
     return `M${x0 + d} ${y0}C${x0 + d} ${y0 + 40} ${side} ${y0} ${side} ${y0 + 50}L${side} ${y1 - 50}C${side} ${y1} ${x1 + d} ${y1 - 40} ${x1 + d} ${y1}`;
   };
   return { path, around, start: [x0 + 6, y0], end: [x1 - 6, y1], turn: 0, 
