@@ -76,12 +76,19 @@ def _transposed(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> 
     node: Any = vertex.node
     several = type(vertex.data) is tuple
     outputs = vertex.data if several else (vertex.data,)
-    variables = [apply(np.positive, (make(np.zeros_like(y), LEAF),)) for y in outputs]
+    variables = [_variable(y) for y in outputs]
     asked = shares(node, vertex, tuple(variables) if several else variables[0], create_graph)
     moving = [(part, known[id(arg)]) for arg, part in asked if id(arg) in known and _depends(part)]
-    found = {id(variable): total for variable, total in pull(moving, create_graph, variables)}
+    wanted = [variable for variable in variables if _depends(variable)]
+    found = {id(variable): total for variable, total in pull(moving, create_graph, wanted)}
     tangents = [found.get(id(v), np.zeros_like(y)) for v, y in zip(variables, outputs, strict=True)]
     return tuple(tangents) if several else tangents[0]
+
+
+def _variable(y: Any) -> Any:
+    """Make a variable like a result; integers (such as the exponent of frexp) stay constant."""
+    zero = np.zeros_like(y)
+    return apply(np.positive, (make(zero, LEAF),)) if zero.dtype.kind == "f" else make(zero)
 
 
 def _depends(part: Any) -> bool:

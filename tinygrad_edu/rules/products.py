@@ -224,7 +224,9 @@ def einsum_factor(position: int, g: Any, *call: Any, optimize: Any = False, **_:
             terms.append((letter, np.ones(n, g.dtype)))
         target += letter
     spelled = ",".join(letters for letters, _ in terms) + "->" + target
-    return unbroadcast(np.einsum(spelled, *(factor for _, factor in terms), optimize=optimize), shape)
+    found = np.einsum(spelled, *(factor for _, factor in terms), optimize=optimize)
+    # an axis of length one stretches to the others' length: in the factor itself, or in all the others
+    return unbroadcast(np.broadcast_to(found, np.broadcast_shapes(found.shape, shape)), shape)
 
 
 def letters_of(numbers: Any) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..recording import function_name
 from ..tensor import Tensor
+from ..transforms import jvp
 from .numerical import STEP, numerical_jvp, numerical_vjp
 
 Leaf = tuple[str, Any]  # how a message calls an array among the arguments, and the array
@@ -44,7 +45,8 @@ def check_gradient(
     Checked, with a random gradient for the result: recording changes no result; the gradient of each argument
     has its shape and dtype and equals the measured slope; recording the backward pass (``create_graph``)
     changes nothing; the gradient of the gradient, with respect to the arguments and to the result's
-    gradient, equals the measured one; float32 gives the same as float64, up to float32's precision.
+    gradient, equals the measured one; forward mode gives the measured tangents; float32 gives the same as
+    float64, up to float32's precision.
 
     Args:
         f: a function of arrays and Tensors; its floating-point results are checked, others are ignored.
@@ -141,6 +143,9 @@ def _check_second(
     results = [f"the result's gradient ({i})" for i in range(len(slopes))]
     noise = _noise(cotangents, call, points, step) + NOISE * _size(direction, direction)
     _compare(f"{name}: second-order gradient of", results, _grads(second.cotangents), slopes, rtol, noise)
+    tangents = jvp(call, points, direction)[1] if points else slopes
+    results = [f"result {i}" for i in range(len(slopes))]
+    _compare(f"{name}: tangent (forward mode) of", results, tangents, slopes, rtol, noise)
 
 
 def _check_float32(
