@@ -58,7 +58,7 @@ def rule_text(graph: Graph, node: GraphNode) -> str:
     edges = [edge for edge in graph.into[node.index] if edge.order is not None]
     if node.record is None or not edges:
         return ""
-    names = _names(graph, node)
+    names = argument_names(graph, node)
     if node.record.fn is pick:
         return f"ḡ for result {spelled(node.record.args[1])}, 0 for the others"
     try:
@@ -71,18 +71,26 @@ def rule_text(graph: Graph, node: GraphNode) -> str:
     return visible(text, LONGEST) if text else ""
 
 
-def _names(graph: Graph, node: GraphNode) -> dict[str, str]:
-    """Choose a symbol for every argument: its own name where that is short and nobody else's."""
+def argument_names(graph: Graph, node: GraphNode) -> dict[str, str]:
+    """Choose a symbol for every argument: its own name where that is short and nobody else's.
+
+    The others get the letter of their place, or one that is still free.
+    """
     assert node.record is not None
     slots = slot_names(node.record)
     names: dict[str, str] = {}
     own = [(edge, short_name(graph.nodes[edge.source].label)) for edge in graph.into[node.index]]
+    taken = {name for _, name in own if name}
     for edge, name in own:
         shared = any(other == name and e.source != edge.source for e, other in own)
         plain = slots[edge.position] if edge.position < len(slots) else edge.slot
         if inside := _inside(edge):
             plain = plain[0] + "".join(str(int(place) + 1) for place in inside)
-        names[edge.slot] = plain if name is None or name == "g" or shared else name
+        if name is None or name == "g" or shared:
+            letters = (plain, *"uvwpqrst", f"{plain}_")
+            name = next(letter for letter in letters if shared or letter not in taken)
+            taken.add(name)
+        names[edge.slot] = name
     return names
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...recording import pick
-from ..formula import COMPARISONS, Symbol, barred, on_symbols, real
-from ..formula import _names as argument_names
+from ..formula import COMPARISONS, Symbol, argument_names, barred, on_symbols, real
 from ..graph import Edge, Graph, GraphNode
 from ..values import readable
 from ..words import number, visible
