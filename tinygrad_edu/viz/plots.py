@@ -365,6 +365,8 @@ def _logarithmic(axes: "Axes") -> None:
     from matplotlib.ticker import LogLocator
 
     axes.set_yscale("log")
+    if not any((np.asarray(line.get_ydata()) > 0).any() for line in axes.get_lines()):
+        axes.set_ylim(0.1, 1)  # there is nothing that has a logarithm
     low, high = axes.get_ylim()
     subs = (1,) if high / low > 300 else (1, 3) if high / low > 20 else (1, 1.5, 2, 3, 5, 7)
     axes.yaxis.set_major_locator(LogLocator(subs=subs))
