@@ -96,6 +96,16 @@ def test_optimizers(tmp_path):
     assert_pictures(tmp_path, "optimizers.png")
 
 
+def test_see_training(tmp_path):
+    small = ["--epochs", "15", "--points", "200", "--layers", "2", "--grid", "7"]
+    printed = run("see_training.py", tmp_path, "--data", "moons", *small)
+    (accuracy,) = numbers(r"accuracy (\S+)%", printed)
+    assert accuracy > 80  # chance is 50
+    names = ["decision_boundary.png", "loss_surface.png", "gradient_flow.png", "activations.png"]
+    assert re.findall(r"Wrote (.*)", printed) == [str(tmp_path / name) for name in names]
+    assert_pictures(tmp_path, *names)
+
+
 def test_the_keras_script_is_the_courses(tmp_path):
     assert COURSE_SCRIPT in (DEMOS / "keras_script.py").read_text(encoding="utf-8")
     printed = run("keras_script.py", tmp_path)
@@ -108,7 +118,14 @@ def test_the_keras_script_is_the_courses(tmp_path):
 
 @pytest.mark.parametrize(
     "demo",
-    ["learn_digits", "softmax_regression", "learning_behaviours", "optimizers", "keras_script"],
+    [
+        "learn_digits",
+        "softmax_regression",
+        "learning_behaviours",
+        "optimizers",
+        "see_training",
+        "keras_script",
+    ],
 )
 def test_demos_explain_themselves_and_stay_short(demo):
     source = (DEMOS / f"{demo}.py").read_text(encoding="utf-8")
