@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_edu import Tensor, nn
+from tinygrad_edu import Tensor, explain, nn
 from tinygrad_edu.data import process_data
-from tinygrad_edu.viz.chain import explain
 
 
 def weights(rng, *shape, scale=1.0):

@@ -231,11 +231,11 @@ def test_exponentially_many_paths_are_counted_and_some_are_walked():
 def test_thousands_of_steps_take_a_moment():
     x = tg.Tensor(np.ones(3), requires_grad=True, name="x")
     h = x
-    for _ in range(2000):
+    for _ in range(500):
         h = h + np.sin(h)
     explanation = explain(np.sum(h), wrt=x)
-    assert explanation.count == 2**2000
-    assert "about 10^602 paths" in str(explanation)
+    assert explanation.count == 2**500
+    assert "about 10^151 paths" in str(explanation)
 
 
 # health
@@ -285,8 +285,21 @@ def test_a_rule_that_symbols_cannot_run_is_quoted():
 
     x = leaf(2, name="x")
     explanation = assert_paths_add_up(np.sum(twice(x)), x)
-    assert "g * filled" in explanation.paths[0][-1].formula
+    assert explanation.paths[0][-1].formula == "g * filled"
     assert explanation.products == [""]
+
+
+def test_arrays_of_other_libraries_are_not_computed():
+    da = pytest.importorskip("dask.array")
+    W = tg.Tensor(np.ones((3, 2)), requires_grad=True, name="W")
+
+    def unread(block):
+        raise AssertionError("was computed")
+
+    x = tg.Tensor(da.ones((8, 3), chunks=4).map_blocks(unread, dtype=float, meta=np.empty((0, 0))))
+    shown = str(explain(np.sum(np.tanh(x @ W)), wrt=W))
+    assert "Xᵀ·" in shown or "xᵀ·" in shown
+    assert "not read" in shown
 
 
 # errors
@@ -408,7 +421,7 @@ def assert_valid(explanation):
     parts += [latex(text) for pair in explanation.equations() for text in pair]
     parts += [latex(symbol) + prose(name) for symbol, name in explanation.legend]
     parser = MathTextParser("path")
-    for part in parts:
+    for part in sorted(set(parts)):
         parser.parse(f"${part.replace(chr(92) + '&', '+')}$")  # matplotlib does not know an escaped &
 
 
@@ -429,7 +442,8 @@ def test_latex_reads_unicode():
         "1e-09": r"1\times 10^{-9}",
         "ŷ ◦ (1 − ŷ)": r"\hat{y} \circ  (1 - \hat{y})",
         "einsum('ij,jk->ik', ḡ, x)": r"\mathrm{einsum}(\text{'ij,jk->ik'}, \bar{g}, x)",
-        "x^0.5": "{x}^{0.5}",
+        "x^0.5": "x{}^{0.5}",
+        "b̄ + a\u0323": r"\bar{b} + \text{a}",
         "√(a + 1)/√z₁": r"\sqrt{a + 1}/\sqrt{z_{1}}",
         "Σ₀ θ": r"\sum _{0} \theta ",
         "dense_1.W": r"\mathrm{dense\_1.W}",

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .formula import TIMES, Symbol, rule_text
+from ..rules.printed import source_of
+from .formula import TIMES, Symbol
 from .graph import Edge, Graph, GraphNode
 from .notation import Notation, tidy
 from .paths import Step
@@ -77,8 +78,7 @@ class Factor:
             for step in self.steps:
                 part = step.write(part, self.notation, False)
         except Exception:  # whatever a rule does that symbols cannot do: its source says the same
-            step = self.steps[-1]
-            return rule_text(step.graph, step.node) or "(its rule cannot be written as a formula)", None
+            return source_of(self.steps[-1].vjp) or "(its rule cannot be written as a formula)", None
         if not isinstance(part, Symbol):
             return number(part) if np.ndim(part) == 0 else "ḡ", None
         if scalar:
@@ -195,8 +195,10 @@ def factors_of(graph: Graph, notation: Notation, walk: Walk) -> list[Factor]:
 
 
 def _first_numbers(gradient: Any) -> str:
-    if not readable(gradient) or np.size(gradient) == 0:
-        return "not read" if np.size(gradient) else "empty"
+    if not readable(gradient):
+        return "not read"
+    if gradient.size == 0:
+        return "empty"
     shown = [f"{x + 0.0:.3g}" for x in np.ravel(gradient)[:FIRST].tolist()]
     return " ".join(shown) + (" …" if np.size(gradient) > FIRST else "")
 

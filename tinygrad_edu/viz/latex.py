@@ -33,7 +33,7 @@ SPECIAL = {
 PLAIN = re.compile(r"""[A-Za-z0-9 .,:;()\[\]=+*/'"!?@>-]+""")
 TOKEN = re.compile(
     rf"(?P<quoted>'[^']*')|(?P<number>\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
-    rf"|(?P<word>[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*(?:\.[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*)*)"
+    rf"|(?P<word>[^\W\d{SCRIPTS}][\u0300-\u036f]*[^\W{SCRIPTS}]*(?:\.[^\W\d{SCRIPTS}][^\W{SCRIPTS}]*)*)"
     rf"|(?P<scripts>[{SCRIPTS}]+)|(?P<sign>.)",
     re.DOTALL,
 )
@@ -63,6 +63,8 @@ def _known(character: str) -> bool:
 
 
 def _other(character: str) -> str:
+    if unicodedata.category(character).startswith("M"):
+        return ""  # an accent that LaTeX has no command for
     return rf"\text{{{character}}}" if character.isprintable() else r"\text{?}"
 
 
@@ -72,31 +74,37 @@ def latex(text: str) -> str:
     >>> print(latex("X₁ᵀ·((softmax(z⁽³⁾) − Y)/4 ◦ [z⁽²⁾ > 0])"))
     X_{1}^{\top}\cdot ((\mathrm{softmax}(z^{(3)}) - Y)/4 \circ  [z^{(2)} >  0])
     """
-    if "√" in text:
-        before, _, after = text.partition("√")
-        under = _operand(after)
-        rest = after[len(under) :]
-        under = under[1:-1] if under.startswith("(") else under
-        return latex(before) + rf"\sqrt{{{latex(under)}}}" + latex(rest)
+    if found := re.search("[√^]", text):
+        before, after = text[: found.start()], text[found.end() :]
+        operand = _operand(after)
+        rest = after[len(operand) :]
+        inner = latex(operand[1:-1] if operand.startswith("(") else operand)
+        if not operand:
+            return latex(before) + prose(found.group()) + latex(rest)
+        return (
+            latex(before)
+            + (rf"\sqrt{{{inner}}}" if found.group() == "√" else f"{{}}^{{{inner}}}")
+            + latex(rest)
+        )
     parts: list[str] = []
-    for found in TOKEN.finditer(text):
-        part = found.group()
-        if found.lastgroup == "word":
-            parts.append(_word(part))
-        elif found.lastgroup == "scripts":
-            parts.append(_scripts(part) if parts else "{}" + _scripts(part))
-        elif found.lastgroup == "number":
-            parts.append(_number(part))
-        elif found.lastgroup == "quoted":
-            parts.append(prose(part))
-        elif part == "^" and parts:
-            parts[-1] = f"{{{parts[-1]}}}"
-            parts.append("^")
-        elif part in SIGNS:
-            parts.append(SIGNS[part])
-        else:
-            parts.append(part if part in "()[]+-=,/:;*.!" else prose(part))
-    return _raised("".join(parts))
+    carries = False  # whether what was written last can carry an index
+    for token in TOKEN.finditer(text):
+        part = _token(token.lastgroup or "", token.group())
+        parts.append(part if carries or token.lastgroup != "scripts" else "{}" + part)
+        carries = (token.lastgroup in ("word", "number") and bool(part)) or token.group() in ")]"
+    return "".join(parts)
+
+
+def _token(kind: str, token: str) -> str:
+    if kind == "word":
+        return _word(token)
+    if kind == "scripts":
+        return _scripts(token)
+    if kind == "number":
+        return _number(token)
+    if kind == "quoted":
+        return prose(token)
+    return SIGNS.get(token) or (token if token in "()[]+-=,/:;*.!" else prose(token))
 
 
 def _operand(text: str) -> str:
@@ -134,13 +142,6 @@ def _scripts(run: str) -> str:
 def _number(text: str) -> str:
     digits, exponent, power = text.partition("e")
     return rf"{digits}\times 10^{{{int(power)}}}" if exponent else digits
-
-
-def _raised(text: str) -> str:
-    """Put braces around an exponent that follows a ^ sign, if it is longer than LaTeX would take it to be."""
-    return re.sub(
-        r"\^(?!\{)((?:\([^()]*\)|\\mathrm\{[^}]*\}|[0-9.]+|\\?[A-Za-z]+ ?)(?:[_^]\{[^}]*\})*)", r"^{\1}", text
-    )
 
 
 def fraction(upper: str, lower: str) -> str:

@@ -44,6 +44,13 @@ class Step:
         record.args = tuple(args)
         return record
 
+    @property
+    def vjp(self) -> Any:
+        """The call's gradient rule for this argument."""
+        record = self.node.record
+        assert record is not None
+        return (record.rule.vjps or record.rule.vjps_of(record.args))[self.edge.position]
+
     def pull(self, gradient: Any) -> Any:
         """Run the call's own rule on a gradient that arrives at its result."""
         with np.errstate(all="ignore"):
@@ -59,16 +66,14 @@ class Step:
             arranged(arg, array, f"arg {i}", names)
             for i, (arg, array) in enumerate(zip(record.args, record.arrays, strict=True), 1)
         ]
-        vjps = record.rule.vjps or record.rule.vjps_of(record.args)
-        vjp = vjps[self.edge.position]
-        assert vjp is not None
         if isinstance(gradient, tuple):  # of several results: those that the path does not use pass on 0
             zeros = (Symbol("0", np.zeros_like(result)) for result in self.node.value)
             gradient = tuple(zero if g is None else g for g, zero in zip(gradient, zeros, strict=True))
         with np.errstate(all="ignore"):
-            part = on_symbols(vjp)(gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
+            part = on_symbols(self.vjp)(gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
         for place in self.places:
-            part = part[place]
+            several = isinstance(part, Symbol) and isinstance(part.value, (list, tuple))
+            part = Symbol(f"{part.text}[{place}]", part.value[place]) if several else part[place]
         return self._summed(part, sums) if record.rule.undo_broadcast else part
 
     def _summed(self, part: Any, sums: bool) -> Any:
