@@ -73,7 +73,7 @@ def main():
 
     what = f"{arguments.layers} × {arguments.units} relu, {arguments.optimizer} {arguments.learning_rate}"
     figures = {
-        "decision_boundary": viz.decision_boundary(model, x, y, title=f"Which arm? {what}"),
+        "decision_boundary": viz.decision_boundary(model, x, y, title=f"{arguments.data}: {what}"),
         "loss_surface": viz.loss_surface(model, x, y, path, title=what, points=arguments.grid),
         "gradient_flow": viz.gradient_flow(gradients, title=what),
         "activations": viz.activations(model, x[:100], y[:100], title="What each unit answers to 100 points"),

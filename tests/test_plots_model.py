@@ -282,6 +282,18 @@ def test_two_weights_are_the_axes_and_heights_the_loss():
     )
 
 
+def test_two_weights_without_a_path_are_in_the_middle():
+    model = nn.Sequential([nn.Dense(1, input_dim=1)])
+    model.compile("sgd", "mse")
+    model.set_weights([[[2.0]], [-1.0]])
+    axes = viz.loss_surface(model, X[:, :1], X[:, 1:], points=3).axes[0]
+    assert axes.get_xlim() == (-2.5, 6.5)  # 2 in the middle, 0 and its mirror image well inside
+    assert axes.get_ylim() == (-4, 2)
+    assert axes.collections[-1].get_offsets().tolist() == [[2.0, -1.0]]
+    one_point = viz.loss_surface(lambda w: w @ w, path=[np.array([1.0, 2.0])], points=3).axes[0]
+    assert one_point.get_xlim() == (0, 2)
+
+
 def test_the_surface_of_a_model_goes_through_its_losses(monkeypatch):
     model = network()
     path = viz.WeightPath()
@@ -311,6 +323,7 @@ def test_without_a_path_directions_are_random_and_as_long_as_the_weights(tmp_pat
     assert figure.axes[0].get_xlabel() == "first random direction"
     assert figure.axes[0].get_xlim() == (-1, 1)
     assert not figure.axes[0].get_lines()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the weights"]
     figure.savefig(tmp_path / "surface.png")
     two = random_directions(model.get_weights(), seed=1)
     w = model.get_weights()[0]

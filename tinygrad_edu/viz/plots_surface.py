@@ -84,9 +84,9 @@ def loss_surface(
             model.set_weights(kept)
     figure, (axes,) = panels(1, 1, (6.4, 5.0), title)
     _map(figure, axes, plane, heights)
-    if rows is not None:
-        _way(axes, (rows - plane.origin) @ plane.directions.T)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    passed = _row(now)[None] if rows is None else rows
+    _way(axes, (passed - plane.origin) @ plane.directions.T)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
     return figure
 
@@ -162,7 +162,7 @@ def _plane(now: Any, rows: Any, weights: Any, seed: int) -> Plane:
 def _framed(origin: Any, directions: Any, shadow: Any, labels: tuple[str, str]) -> Plane:
     """Return a plane that shows a path, with room around it."""
     low, high = shadow.min(0), shadow.max(0)
-    room = np.maximum(0.25 * (high - low), 0.15 * (high - low).max())
+    room = np.maximum(0.25 * (high - low), 0.15 * (high - low).max() or 1.0)
     return Plane(origin, directions, low - room, high + room, labels)
 
 
@@ -231,10 +231,12 @@ def _map(figure: "Figure", axes: "Axes", plane: Plane, heights: Any) -> None:
 
 
 def _way(axes: "Axes", shadow: Any) -> None:
-    """Draw a path, in white on black so that it is seen on dark and light ground."""
+    """Draw a path, in white on black to be seen on dark and light ground; or where the weights are."""
     a, b = shadow.T
-    axes.plot(a, b, ".-", color="black", linewidth=3.5, markersize=8, label="the optimizer's path")
-    axes.plot(a, b, ".-", color="white", linewidth=1.2, markersize=4)
-    start: dict[str, Any] = {"color": COLORS[4], "edgecolor": "black", "zorder": 3}
-    axes.scatter(a[:1], b[:1], s=70, marker="o", label="start", **start)
-    axes.scatter(a[-1:], b[-1:], s=200, marker="*", label="end", **start)
+    mark: dict[str, Any] = {"color": COLORS[4], "edgecolor": "black", "zorder": 3}
+    if len(shadow) > 1:
+        dots = 1.0 if len(shadow) <= 100 else 0.0  # more would hide the line
+        axes.plot(a, b, ".-", color="black", linewidth=3.5, markersize=8 * dots, label="the optimizer's path")
+        axes.plot(a, b, ".-", color="white", linewidth=1.2, markersize=4 * dots)
+        axes.scatter(a[:1], b[:1], s=70, marker="o", label="start", **mark)
+    axes.scatter(a[-1:], b[-1:], s=200, marker="*", label="end" if len(shadow) > 1 else "the weights", **mark)
