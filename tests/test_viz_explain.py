@@ -2,6 +2,9 @@
 
 import itertools
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,6 +202,7 @@ def test_long_products_are_folded_and_the_vanishing_factor_is_named():
     longest = max(explanation.paths, key=len)
     first = next(factor for factor in longest if factor.norm < 1e-6)
     assert f"at {first.name} = {first.formula}" in shown
+    assert re.search(rf"^{first.name} .* vanishing ", shown, re.MULTILINE)
     assert len(shown.splitlines()) < 140
     total = sum(use.contribution for use in explanation.uses)
     np.testing.assert_allclose(total, explanation.gradient, rtol=1e-12)
@@ -462,3 +466,17 @@ def test_notebooks_show_it():
     page = explanation.markdown()
     assert r"\frac{\partial J}{\partial W^{(1)}} & = \frac{\partial J}{\partial \hat{Y}}\cdot " in page
     assert r"| $\frac{\partial h^{(2)}}{\partial z^{(2)}}$ | $\circ  [z^{(2)} >  0]$; 0/1: " in page
+
+
+def test_the_demo_tells_its_three_stories(tmp_path):
+    demo = Path(__file__).parent.parent / "demos" / "chain_rule.py"
+    command = [sys.executable, "-W", "error", str(demo), "--out", str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    for line in (
+        "∂J/∂W⁽³⁾ = ∂J/∂Ŷ · ∂Ŷ/∂z⁽³⁾ · ∂z⁽³⁾/∂W⁽³⁾",
+        "= ∂J/∂Ŷ · ∂Ŷ/∂z⁽³⁾ = (Ŷ − Y)/32 with Ŷ = softmax(z⁽³⁾)",
+        "All 9 factors of sigmoid together shrink it",
+        "30 paths lead from J to W, which is used 30 times",
+    ):
+        assert line in told
+    assert (tmp_path / "chain_rule.md").read_text(encoding="utf-8").count("$$") == 8

@@ -53,8 +53,11 @@ def folded(factors: Sequence[Factor], most: int, telling: Sequence[int] = ()) ->
 
 
 def rows_of(factors: Sequence[Factor]) -> Folded:
-    """Choose the factors that are told one by one."""
-    return folded(factors, ROWS, extremes(factors) if factors else ())
+    """Choose the factors that are told one by one: the ends, and where the gradient changes or gets bad."""
+    if not factors:
+        return []
+    words = [factor.word for factor in factors]
+    return folded(factors, ROWS, [*extremes(factors), *(words.index(word) for word in set(words))])
 
 
 def extremes(factors: Sequence[Factor]) -> tuple[int, int]:
