@@ -205,6 +205,31 @@ def test_parameters_without_gradient_are_left_alone() -> None:
     assert optimizer.iterations == 1
 
 
+def test_a_parameter_frozen_after_backward_stays_and_is_not_clipped_with() -> None:
+    w, frozen = Tensor([1.0], requires_grad=True), Tensor([5.0], requires_grad=True)
+    w.grad, frozen.grad = Tensor([3.0]), Tensor([4.0])
+    frozen.requires_grad = False
+    nn.SGD(1.0, global_clipnorm=3.0).apply([w, frozen])
+    assert (w.tolist(), frozen.tolist()) == ([-2.0], [5.0])
+    with pytest.raises(RuntimeError, match="are not frozen"):
+        nn.SGD().apply([frozen])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (Tensor([1.0, 2.0], requires_grad=True), r"a single Tensor w; write apply\(\[w\]\)"),
+        (nn.Dense(1, input_dim=1), r"got a Dense; write apply\(model.parameters\)"),
+        ([np.ones(2)], "moves Tensors, and got a ndarray"),
+        (np.ones(2), "moves Tensors, and got a float64"),
+    ],
+)
+def test_parameters_come_in_a_list_of_tensors(wrong: Any, words: str) -> None:
+    for method in (nn.SGD(0.1).apply, nn.SGD(0.1).state_dict):
+        with pytest.raises(TypeError, match=words):
+            method(wrong)
+
+
 def test_a_parameter_named_twice_moves_once() -> None:
     w = Tensor([1.0], requires_grad=True)
     w.grad = Tensor([1.0])

@@ -131,11 +131,14 @@ class Optimizer:
     def apply(self, parameters: Iterable[Tensor]) -> None:
         """Move each parameter against its gradient, and forget the gradient. Without one, it is left alone.
 
+        So is a parameter that was frozen with ``requires_grad = False``, even after `backward`.
+
         Raises:
             RuntimeError: none of the parameters has a gradient.
+            TypeError: something else than a list of Tensors.
         """
+        parameters = [param for param in _tensors(parameters) if param.requires_grad]
         if self.clipnorm or self.clipvalue or self.global_clipnorm:
-            parameters = list(parameters)
             self._clip([param for param in parameters if param.grad is not None])
         rate = self._learning_rate
         if callable(rate):
@@ -161,7 +164,7 @@ class Optimizer:
         if not moved:
             raise RuntimeError(
                 "none of the parameters has a gradient; call loss.backward() before apply, and check that "
-                "the loss was computed from them"
+                "the loss was computed from them and that they are not frozen (requires_grad)"
             )
         self.iterations += 1
 
@@ -194,7 +197,7 @@ class Optimizer:
         >>> SGD(0.1, momentum=0.9).state_dict([w])
         {'iterations': 0, 'states': [(0, ())]}
         """
-        memories = [self._memories.get(id(param)) for param in parameters]
+        memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
         states = [(memory.steps, memory.state) if memory else (0, ()) for memory in memories]
         return {"iterations": self.iterations, "states": states}
 
@@ -204,7 +207,7 @@ class Optimizer:
         Raises:
             ValueError: the states do not fit the parameters.
         """
-        parameters, states = list(parameters), saved["states"]
+        parameters, states = _tensors(parameters), saved["states"]
         if len(states) != len(parameters):
             raise ValueError(
                 f"these are states of {len(states)} parameters, and {len(parameters)} were given"
@@ -386,6 +389,27 @@ class Adam(Optimizer):
             return param - mean * rate / (np.sqrt(square) + self.epsilon), (mean, square)
         highest = np.maximum(largest[0] if largest else 0.0, square)
         return param - mean * rate / (np.sqrt(highest) + self.epsilon), (mean, square, highest)
+
+
+def _tensors(parameters: Any) -> list[Tensor]:
+    """Return parameters as a list, after checking that Tensors are what it holds."""
+    if isinstance(parameters, Tensor):
+        raise TypeError(
+            "an optimizer takes a list of parameters, and got a single Tensor w; write apply([w])"
+        )
+    if hasattr(parameters, "parameters"):
+        raise TypeError(
+            f"an optimizer takes a list of parameters, and got a {type(parameters).__name__}; "
+            "write apply(model.parameters)"
+        )
+    parameters = list(parameters)
+    for param in parameters:
+        if not isinstance(param, Tensor):
+            raise TypeError(
+                f"an optimizer moves Tensors, and got a {type(param).__name__}; make the parameter with "
+                "w = Tensor(values, requires_grad=True), and write apply([w])"
+            )
+    return parameters
 
 
 def between(low: float, value: float, high: float, name: str) -> float:
