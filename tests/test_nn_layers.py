@@ -222,6 +222,55 @@ def test_layers_inside_a_layer_count() -> None:
     assert Two().count_params() == 13
 
 
+def test_tensors_in_lists_and_dicts_count_too() -> None:
+    class Kept(Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept = {"a": Tensor([1.0], requires_grad=True), "more": [(Tensor([2.0, 3.0]),)], "n": 3}
+            self.layers = {"inner": nn.Dense(2, input_dim=2)}
+
+    assert [p.size for p in Kept().parameters] == [1, 2, 4, 2]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_frozen_layer_is_left_out_of_training(built: bool, capsys: Any) -> None:
+    first = nn.Dense(3, "relu", input_dim=2 if built else None, seed=0)
+    first.trainable = False
+    model = nn.Sequential([first, nn.Dense(1)], seed=0)
+    model.compile(nn.SGD(0.1), "mse")
+    x = np.random.default_rng(0).normal(size=(16, 2))
+    model.predict(x)
+    before = model.get_weights()
+    model.fit(x, x[:, :1], epochs=2, verbose=0)
+    moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert moved == [False, False, True, True]
+    model.summary()
+    assert "Total params: 13\nTrainable params: 4\nNon-trainable params: 9" in capsys.readouterr().out
+    first.trainable = True
+    model.fit(x, x[:, :1], epochs=2, verbose=0)
+    assert not np.array_equal(before[0], first.W.data)
+
+
+def test_freezing_a_model_freezes_its_layers_and_thawing_leaves_constants_alone() -> None:
+    model = nn.Sequential([nn.Dense(3, input_dim=2), nn.Dense(1)])
+    model.layers[1].b.requires_grad = False
+    model.trainable = False
+    assert not model.layers[0].trainable
+    assert not any(p.requires_grad for p in model.parameters)
+    model.trainable = True
+    assert [p.requires_grad for p in model.parameters] == [True, True, True, False]
+
+
+def test_a_layer_that_was_not_set_up_says_so() -> None:
+    class Bare(Layer):
+        def __init__(self) -> None:
+            self.scale = 2.0
+
+    for use in (lambda layer: layer(np.ones((1, 1))), nn.Sequential().add):
+        with pytest.raises(AttributeError, match=r"own __init__ must begin with super\(\).__init__\(\)"):
+            use(Bare())
+
+
 def test_layers_can_be_copied_and_pickled() -> None:
     layer = nn.Dense(2, activation="relu", input_dim=3, seed=0)
     x = np.ones((1, 3))

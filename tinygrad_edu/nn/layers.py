@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import Recorded, inside
+from ..recording import LEAF, Recorded, inside
 from ..tensor import Tensor
 from . import activations, initializers
 from .lookup import as_array
@@ -88,6 +88,7 @@ class Layer:
         self.features: int | None = None  # how many an example must have, if that is fixed
         self.input_shape: tuple[int, ...] | None = None if input_shape is None else tuple(input_shape)
         self.output_shape: Shape | None = None
+        self._frozen: list[Tensor] | None = None  # what thawing gives its gradients back to; None: not frozen
 
     def build(self, input_shape: Shape) -> None:
         """Make the parameters, given the shape of the input: None (any number of examples) and the rest."""
@@ -139,6 +140,8 @@ class Layer:
         except BaseException:
             self.built = False
             raise
+        if not self.trainable:
+            self.trainable = False  # what was just made is frozen too
 
     def ensure_built(self) -> None:
         """Make the parameters now, if the shape of the input is known."""
@@ -147,6 +150,11 @@ class Layer:
 
     def __getattr__(self, attribute: str) -> Any:
         # only called for what is not there: perhaps because `build` has not run
+        if "built" not in self.__dict__ and not attribute.startswith("__"):
+            raise AttributeError(
+                f"{type(self).__name__} has no {attribute!r}: a layer's own __init__ must begin with "
+                "super().__init__()"
+            )
         if attribute.startswith("__") or self.__dict__.get("built", True):
             raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r}")
         if self.input_shape is None:
@@ -159,14 +167,43 @@ class Layer:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The Tensors among its attributes, and those of layers among them, each once."""
+        """The Tensors among its attributes, in lists and dicts too, and those of layers there, each once."""
         self.ensure_built()
         found: dict[int, Tensor] = {}
-        for value in vars(self).values():
-            for item in value if isinstance(value, (list, tuple)) else (value,):
-                inner = item.parameters if isinstance(item, Layer) else [item]
-                found |= {id(t): t for t in inner if isinstance(t, Tensor) and t.is_leaf}
+        for item in self._parts():
+            inner = item.parameters if isinstance(item, Layer) else [item]
+            found |= {id(t): t for t in inner if t.is_leaf}
         return list(found.values())
+
+    def _parts(self) -> Iterator[Any]:
+        """Go through the Tensors and layers among its attributes."""
+        for name, value in vars(self).items():
+            if name != "_frozen":
+                yield from _tensors_and_layers(value)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves its parameters; ``layer.trainable = False`` freezes them, as in Keras.
+
+        >>> layer = Dense(1, input_dim=2)
+        >>> layer.trainable = False
+        >>> [param.requires_grad for param in layer.parameters]
+        [False, False]
+        """
+        return self._frozen is None
+
+    @trainable.setter
+    def trainable(self, wanted: bool) -> None:
+        frozen = self._frozen or []
+        for param in frozen if wanted else ():
+            param.requires_grad = True
+        for part in self._parts():
+            if isinstance(part, Layer):
+                part.trainable = wanted
+            elif not wanted and part.node is LEAF:
+                part.requires_grad = False
+                frozen.append(part)
+        self._frozen = None if wanted else frozen
 
     def count_params(self) -> int:
         """Count the numbers that its parameters hold.
@@ -185,6 +222,15 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {self.count_params():,} parameters>"
+
+
+def _tensors_and_layers(value: Any) -> Iterator[Any]:
+    """Go through the Tensors and layers in a value: itself, or in lists, tuples and dicts however deep."""
+    if isinstance(value, (Tensor, Layer)):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_and_layers(item)
 
 
 class Dense(Layer):
