@@ -382,6 +382,48 @@ def test_what_fit_prints(capsys: Any, monkeypatch: Any) -> None:
 # Mistakes --------------------------------------------------------------------------------------------------
 
 
+def test_batches_are_told_under_both_of_keras_names() -> None:
+    told: list[Any] = []
+
+    class Spy(nn.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            told.append(("train begins", batch))
+
+        def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+            told.append(("begins", batch))
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            told.append(("train ends", batch, sorted(logs)))
+
+    late = nn.LambdaCallback(on_batch_end=lambda batch, logs: told.append(("ends", batch, len(logs))))
+    classifier().fit(X, Y, batch_size=70, verbose=0, callbacks=[Spy(), late])
+    names = ["categorical_accuracy", "loss"]
+    assert told == [("train begins", 0), ("begins", 0), ("train ends", 0, names), ("ends", 0, 2)]
+
+
+def test_none_means_the_default_as_in_keras() -> None:
+    runs = [
+        classifier().fit(X, Y, verbose=0, shuffle=False, **how).history
+        for how in (
+            {},
+            {"batch_size": None, "callbacks": None},
+            {"batch_size": 32, "callbacks": nn.Callback()},
+        )
+    ]
+    assert runs[0] == runs[1] == runs[2]
+    model = classifier()
+    assert model.evaluate(X, Y, batch_size=None) == model.evaluate(X, Y, batch_size=32)
+    assert model.predict(X, batch_size=None).shape == (70, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [(X, r"is a ndarray of shape \(70, 5\)"), ((X, Y, Y), "is a tuple of 3 parts")]
+)
+def test_validation_data_is_a_pair(given: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=r"a pair \(x_test, y_test\) of inputs and labels, and " + words):
+        classifier().fit(X, Y, validation_data=given, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [

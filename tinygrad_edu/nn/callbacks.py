@@ -27,8 +27,17 @@ class Callback:
     def on_epoch_begin(self, epoch: int) -> None:
         """Run before each epoch, counted from 0."""
 
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Run before each batch, counted from 0 in each epoch; `logs` is empty."""
+
+    def on_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Run right after `on_train_batch_begin`: Keras's older name for it."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Run after each batch."""
+
     def on_batch_end(self, batch: int, logs: Logs) -> None:
-        """Run after each batch, counted from 0 in each epoch."""
+        """Run right after `on_train_batch_end`: Keras's older name for it."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Run after each epoch; `logs` also holds ``val_loss`` and so on where there is validation data."""

@@ -171,10 +171,10 @@ class Sequential(Layer):
         self,
         x: Any,
         y: Any,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Iterable[Callback] = (),
+        callbacks: Iterable[Callback] | Callback | None = None,
         validation_split: float = 0.0,
         validation_data: tuple[Any, Any] | None = None,
         shuffle: bool = True,
@@ -187,7 +187,7 @@ class Sequential(Layer):
         Args:
             x: the inputs, with examples along the first axis.
             y: the labels, as many.
-            batch_size: examples a step; the last batch may be smaller.
+            batch_size: examples a step, 32 by default; the last batch may be smaller.
             epochs: the number of the last epoch.
             verbose: 0 shows nothing, 2 one line an epoch, 1 or "auto" a progress bar too, in a terminal.
             callbacks: `Callback` objects that are told what happens.
@@ -212,7 +212,8 @@ class Sequential(Layer):
         self._compiled("fit")
         whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
         x, y, validation = self._apart(x, y, validation_split, validation_data)
-        run = _Run(self, list(callbacks), Progress(verbose, epochs), whole["batch_size"])
+        told = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        run = _Run(self, told, Progress(verbose, epochs), whole["batch_size"])
         try:
             with training():
                 run.begin()
@@ -244,7 +245,12 @@ class Sequential(Layer):
         return _listed(logs)
 
     def evaluate(
-        self, x: Any, y: Any, batch_size: int = 32, verbose: int | str = 0, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        return_dict: bool = False,
     ) -> Any:
         """Compute the loss and metrics on examples, without learning from them.
 
@@ -272,7 +278,7 @@ class Sequential(Layer):
                 totals.add(float(self._loss(labels, y_pred)), labels, y_pred.data)
         return totals.means()
 
-    def predict(self, x: Any, batch_size: int = 32, verbose: int | str = 0) -> Any:
+    def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> Any:
         """Return what the model predicts, as a plain array.
 
         Raises:
@@ -316,6 +322,11 @@ class Sequential(Layer):
         """Return examples to train on, and others for validation: the ones given, or the last share."""
         x, y = self._examples(x, y)
         if given is not None:
+            if not isinstance(given, (tuple, list)) or len(given) != 2:
+                raise ValueError(
+                    "validation_data is a pair (x_test, y_test) of inputs and labels, and is "
+                    f"{_described(given)}"
+                )
             return x, y, self._examples(*given)
         if not 0 <= share < 1:
             raise ValueError(f"validation_split is the share kept aside, from 0 up to but not 1, not {share}")
@@ -471,12 +482,19 @@ class _Run:
         self.model, self.progress, self.batch_size = model, progress, batch_size
         self.history = History()
         self.callbacks = [self.history, *callbacks]
-        self.batch_watchers = [
-            callback
-            for callback in callbacks
-            if "on_batch_end" in vars(callback) or type(callback).on_batch_end is not Callback.on_batch_end
-        ]
+        # both of Keras's names for each event; those that do nothing are left out, since batches are many
+        self.before_batch = self.watching("on_train_batch_begin", "on_batch_begin")
+        self.after_batch = self.watching("on_train_batch_end", "on_batch_end")
         self.warned = False
+
+    def watching(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
+        """Return what the callbacks do about events, where it is more than nothing."""
+        return [
+            getattr(callback, event)
+            for callback in self.callbacks
+            for event in events
+            if event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
+        ]
 
     def begin(self) -> None:
         self.model.zero_grad()
@@ -519,10 +537,12 @@ class _Run:
             else:
                 chosen = order[start : start + size]
                 part, labels = x.take(chosen, 0), y.take(chosen, 0)
+            for tell in self.before_batch:
+                tell(start // size, {})
             loss, y_pred = step(part, labels)
             totals.add(loss, labels, y_pred)
-            for callback in self.batch_watchers:
-                callback.on_batch_end(start // size, totals.means())
+            for tell in self.after_batch:
+                tell(start // size, totals.means())
         return totals.means()
 
 
@@ -544,12 +564,22 @@ def _listed(logs: dict[str, float]) -> Any:
 
 
 def _whole_numbers(**numbers: Any) -> dict[str, int]:
-    """Check counts: whole numbers from 1 up, or from 0 up for epochs."""
+    """Check counts: whole numbers from 1 up, or from 0 up for epochs. Without a batch_size, it is 32."""
+    if numbers.get("batch_size", 32) is None:
+        numbers["batch_size"] = 32
     for name, number in numbers.items():
         least = 1 if name == "batch_size" else 0
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise ValueError(f"{name} must be a whole number from {least} up, and is {number!r}")
     return {name: int(number) for name, number in numbers.items()}
+
+
+def _described(value: Any) -> str:
+    """Say in a few words what a value is."""
+    kind = f"a {type(value).__name__}"
+    if hasattr(value, "shape"):
+        return f"{kind} of shape {value.shape}"
+    return f"{kind} of {len(value)} parts" if isinstance(value, (tuple, list)) else kind
 
 
 def _npz(path: str | Path) -> Path:
