@@ -390,7 +390,7 @@ def test_training_leaves_memory_flat_without_the_garbage_collector() -> None:
         for _ in range(50):
             train_step(w, b, x, y)
         tracemalloc.start()
-        for _ in range(800):  # until Python's stores of reusable tuples and lists are full
+        for _ in range(3_000):  # until Python's stores of reusable tuples and lists are full
             train_step(w, b, x, y)
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(500):

@@ -179,15 +179,57 @@ def test_none_for_one_item_of_a_list_means_no_gradient() -> None:
 
 
 def test_rule_replaces_and_constant_declares() -> None:
-    def count_positive(x: Any) -> Any:
-        return np.sum(np.asarray(x) > 0, dtype=float)
+    before = tg.RULES[np.sign]
+    try:
+        tg.constant(np.sign)
+        assert not np.sign(leaf()).requires_grad
+        tg.rule(np.sign, lambda g, y, x: g * 7)
+        x = leaf()
+        np.sign(x).sum().backward()
+        assert x.grad.tolist() == [7, 7, 7]
+    finally:
+        tg.RULES[np.sign] = before
 
-    tg.constant(count_positive)
-    from tinygrad_edu.recording import apply
 
-    assert not apply(count_positive, (leaf(),)).requires_grad
-    tg.rule(count_positive, lambda g, y, x: np.zeros_like(x))
-    assert apply(count_positive, (leaf(),)).requires_grad
+def test_rule_refuses_what_would_never_be_used() -> None:
+    def cube(x: Any) -> Any:
+        return x * x * x
+
+    with pytest.raises(TypeError, match="primitive"):
+        tg.rule(cube, lambda g, y, x: g)
+    for wrong in (lambda: tg.rule(3, lambda g: g), lambda: tg.rule(np.sin, 3)):
+        with pytest.raises(TypeError, match="takes a function"):
+            wrong()
+    with pytest.raises(TypeError, match="rules first"):
+        tg.primitive(cube)(leaf())
+
+
+def test_a_recorded_list_is_not_the_users() -> None:
+    x, z = leaf(), leaf()
+    parts = [x, x]
+    total = np.sum(np.stack(parts))
+    parts[0] = z
+    parts.append(z)
+    total.backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    assert z.grad is None
+
+
+def test_a_primitive_that_uses_other_tensors_is_refused() -> None:
+    w = leaf()
+
+    @tg.primitive(lambda g, y, x: g)
+    def scaled(x: Any) -> Any:
+        return x * w
+
+    with pytest.raises(TypeError, match="not among its arguments"):
+        scaled(leaf())
+
+
+def test_results_that_are_the_callers_arrays_stay_writeable() -> None:
+    mine = np.ones(3)
+    np.broadcast_arrays(Tensor(np.ones(3)), mine)
+    assert mine.flags.writeable
 
 
 def test_a_rule_of_the_wrong_shape_is_refused_by_name() -> None:

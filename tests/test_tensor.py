@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_edu import Tensor
+from tinygrad_edu import Tensor, no_grad
 from tinygrad_edu.testing import check_gradient
 from tinygrad_edu.testing.strategies import broadcastable, indices, laid_out, shapes
 
@@ -140,13 +140,41 @@ def test_gradients_return_to_the_dtype_of_the_argument() -> None:
     assert (w.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
 
 
-def test_in_place_operators_rebind_and_keep_the_graph() -> None:
-    x = start = Tensor([1.0, 2.0], requires_grad=True)
+def test_in_place_operators_rebind_computed_tensors_and_update_parameters_under_no_grad() -> None:
+    start = Tensor([1.0, 2.0], requires_grad=True, name="w")
+    x = start * 1
     x += 1
     x *= 3
     np.sum(x).backward()
     assert start.grad.tolist() == [3.0, 3.0]
-    assert start.tolist() == [1.0, 2.0]
+    w = start
+    with pytest.raises(TypeError, match=r"replace w by.*assign"):
+        w -= 0.1 * w.grad
+    with no_grad():
+        w -= 0.1 * w.grad
+    assert w is start
+    np.testing.assert_allclose(w.numpy(), [0.7, 1.7])
+
+
+def test_a_tensor_of_a_tensor_or_of_shared_memory() -> None:
+    w = Tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match="detach"):
+        Tensor(w)
+    assert isinstance(Tensor(w.detach()).data, np.ndarray)
+    base = np.ones(1)
+    t = Tensor(np.broadcast_to(base, 3))
+    base[:] = 5
+    assert t.tolist() == [1, 1, 1]
+    with pytest.raises(TypeError, match="mask"):
+        Tensor(np.ma.masked_array([1.0, 2.0], [True, False]))
+
+
+def test_at_keeps_the_dtype_and_needs_an_index() -> None:
+    assert Tensor(np.ones(2, np.float32)).at[0].add(np.float64(2)).dtype == np.float32
+    with pytest.raises(TypeError, match="cannot hold"):
+        Tensor([1, 2]).at[0].set(0.7)
+    with pytest.raises(TypeError, match="index"):
+        Tensor([1.0]).at.set(5.0)
 
 
 def test_an_ndarray_refuses_a_tensor_in_place() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
+from tinygrad_edu.recording import apply
+from tinygrad_edu.rules import enter
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=4)
@@ -247,3 +249,80 @@ def test_hooks_see_and_change_gradients():
 def test_errors_say_what_to_do(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+def test_gradients_reach_tensors_in_a_closure():
+    # a gradient penalty: the slope with respect to the input depends on the parameter
+    w = Tensor(3.0, requires_grad=True)
+    slope = tg.grad(lambda a: a * w * w)(2.0)
+    (w + slope).backward()
+    assert w.grad.item() == 7.0
+    with tg.no_grad():
+        assert not isinstance(tg.grad(lambda a: a * w * w)(2.0), Tensor)
+
+
+def test_gradients_flow_through_cotangents_and_tangents():
+    _, pullback = tg.vjp(lambda x: x**2, 3.0)
+    assert tg.grad(lambda g: pullback(g)[0])(1.0) == 6.0
+    move = Tensor(1.0, requires_grad=True)
+    tg.jvp(np.sin, (2.0,), (move,))[1].backward()
+    np.testing.assert_allclose(move.grad.item(), np.cos(2.0))
+
+
+def test_dicts_are_matched_by_their_keys():
+    def f(p):
+        return p["a"] * 10 + p["b"]
+
+    _, tangent = tg.jvp(f, ({"a": 1.0, "b": 2.0},), ({"b": 1.0, "a": 0.0},))
+    assert tangent == 1.0
+    with pytest.raises(ValueError, match="tangent for each of"):
+        tg.jvp(f, ({"a": 1.0, "b": 2.0},), ({"a": 1.0},))
+
+
+def test_checkpoint_of_two_results_of_which_one_is_used():
+    f = tg.checkpoint(lambda x: (np.sin(x), x**3))
+    assert tg.grad(tg.grad(lambda x: f(x)[1]))(2.0) == 12.0
+    assert tg.hvp(lambda x: f(x)[1], 2.0, 1.0) == 12.0
+
+
+def test_checkpoint_calls_hooks_once_takes_keywords_and_refuses_to_draw():
+    x = Tensor(1.0, requires_grad=True)
+    x.register_hook(lambda g: g * 10)
+    tg.checkpoint(lambda a, factor=1.0: a * factor)(x, factor=2.0).backward()
+    assert x.grad.item() == 20.0
+    random = np.random.default_rng(0)
+    noisy = tg.checkpoint(lambda a: a * random.normal())(x)
+    with pytest.raises(RuntimeError, match="other results"):
+        noisy.backward()
+
+
+def test_elementwise_rules_given_position_by_position_have_a_forward_mode():
+    def double(x):
+        return 2 * x
+
+    enter(double, each=lambda position, g, y, x: 2 * g, elementwise=True)
+    assert tg.jvp(lambda x: apply(double, (x,)), (3.0,), (1.0,))[1] == 2.0
+    assert tg.grad(lambda x: apply(double, (x,)))(3.0) == 2.0
+
+
+def test_numbers_are_not_read_out_of_a_traced_tensor():
+    import math
+
+    for read in (math.sin, float, int, lambda x: x.item(), lambda x: x.tolist()):
+        with pytest.raises(TypeError, match="drop its gradient"):
+            tg.grad(lambda x, read=read: read(x) * x)(2.0)
+    assert tg.grad(lambda x: x * float(x.detach()))(2.0) == 2.0
+
+
+def test_a_function_without_a_result_is_named():
+    with pytest.raises(TypeError, match="returned None"):
+        tg.grad(lambda x: None)(1.0)
+
+
+def test_aux_may_be_anything():
+    def penalized(x):
+        (_, note), slope = tg.value_and_grad(lambda z: (z**2, ("text", None, 3)), has_aux=True)(x)
+        assert note == ("text", None, 3)
+        return slope
+
+    assert tg.grad(penalized)(1.0) == 2.0

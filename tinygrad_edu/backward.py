@@ -40,16 +40,22 @@ def gradients(
 
 
 def pull(
-    starts: Sequence[tuple[Recorded, Any]], create_graph: bool = False, wanted: Sequence[Recorded] = ()
+    starts: Sequence[tuple[Recorded, Any]],
+    create_graph: bool = False,
+    wanted: Sequence[Recorded] = (),
+    hooks: bool = True,
 ) -> list[tuple[Recorded, Any]]:
-    """Do what `gradients` does from several roots at once, each with its own start."""
+    """Do what `gradients` does from several roots at once, each with its own start.
+
+    `hooks` is whether hooks of the `wanted` Tensors are called, or left to a pass that goes on from there.
+    """
     if create_graph:
         with recording_as(True):
-            return _visit(starts, True, wanted)
-    return _visit(starts, False, wanted)
+            return _visit(starts, True, wanted, hooks)
+    return _visit(starts, False, wanted, hooks)
 
 
-def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple[Recorded, Any]]:
+def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) -> list[tuple[Recorded, Any]]:
     kept = {id(vertex) for vertex in wanted} if wanted else ()
     # calls before the oldest wanted Tensor cannot lead to it
     oldest = min(vertex.node.serial for vertex in wanted) if wanted else 0
@@ -72,16 +78,16 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any]) -> list[tuple
             break
         vertex = heappop(queue)[1]
         total = totals.pop(id(vertex))
-        if vertex.hooks:
-            total = _hooked(vertex, total, create_graph)
         stops_here = id(vertex) in kept
+        if vertex.hooks and (hooks or not stops_here):
+            total = _hooked(vertex, total, create_graph)
         if stops_here or (vertex.keeps_grad and not wanted):
             found.append((vertex, total))
         arriving = () if stops_here else shares(vertex.node, vertex, total, create_graph)
     for leaf in leaves:
         if not wanted or id(leaf) in kept:
             total = totals[id(leaf)]
-            found.append((leaf, _hooked(leaf, total, create_graph) if leaf.hooks else total))
+            found.append((leaf, _hooked(leaf, total, create_graph) if leaf.hooks and hooks else total))
     return found
 
 
@@ -96,7 +102,8 @@ def _hooked(vertex: Recorded, total: Any, create_graph: bool) -> Any:
                     f"a gradient hook must return a gradient of shape {vertex.data.shape}, "
                     f"and returned one of shape {np.shape(changed)}"
                 )
-            total = changed if create_graph else changed.data if isinstance(changed, Recorded) else changed
+            changed = changed if isinstance(changed, Recorded) else make(np.array(changed, vertex.data.dtype))
+            total = changed if create_graph else changed.data
     return total
 
 
@@ -113,7 +120,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         output, inputs = vertex.data, node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
-    how = node.kwargs if node.saved is None or create_graph else {**node.kwargs, "saved": node.saved}
+    how = node.options(create_graph)
     shares: list[tuple[Any, Any]] = []
     for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (may be fewer)
         if vjp is None:

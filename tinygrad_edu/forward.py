@@ -63,10 +63,10 @@ def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool)
     node: Any = vertex.node
     output, inputs = (vertex, node.args) if create_graph else (vertex.data, node.arrays)
     total = None
-    for arg, vjp in zip(node.args, node.rule.vjps, strict=False):
+    for arg, vjp in zip(node.args, node.rule.vjps_of(node.args), strict=False):
         if id(arg) in known and vjp is not None:
             moved = np.broadcast_to(known[id(arg)], vertex.data.shape)
-            part = vjp(moved, output, *inputs, **node.kwargs)
+            part = vjp(moved, output, *inputs, **node.options(create_graph))
             total = part if total is None else total + part
     return total
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from .rules import CONSTANT, REFUSED, RULES, Function, Rule, rule
+from .rules import CONSTANT, REFUSED, RULES, Function, Rule, enter, rule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ class _Internal(dict[str, bool]):
     """Which source files belong to this package: a recorded call names the user's line, not one of ours."""
 
     def __missing__(self, filename: str) -> bool:
-        self[filename] = internal = filename.startswith(os.path.dirname(__file__))
+        self[filename] = internal = filename.startswith(os.path.dirname(__file__) + os.sep)
         return internal
 
 
@@ -84,6 +84,12 @@ class Node:
         while _internal[frame.f_code.co_filename] and frame.f_back is not None:
             frame = frame.f_back
         self.place = frame.f_code, frame.f_lasti
+
+    def options(self, on_tensors: bool) -> Any:
+        """Return the keyword arguments for the gradient rule: those of the call, and what it `saved`."""
+        if not self.rule.saves:
+            return self.kwargs
+        return {**self.kwargs, "saved": None if on_tensors else self.saved}
 
     @property
     def name(self) -> str:
@@ -160,7 +166,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     Raises:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
-    needed = False
+    needed = listed = False
     arrays = []
     for arg in args:
         if isinstance(arg, Recorded):
@@ -170,7 +176,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         elif type(arg) is list or type(arg) is tuple:
             if isinstance(fn, np.ufunc):  # which takes lists for arrays
                 return apply(fn, tuple(map(_as_array, args)), kwargs)
-            needed = needed or needs_gradient(arg)
+            needed, listed = needed or needs_gradient(arg), True
             arrays.append(unwrap(arg))
         else:
             arrays.append(arg)
@@ -189,6 +195,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return _wrap(fn(*arrays, **kwargs))
         if recipe.definition is not None:
             return _wrap(recipe.definition(*args, **kwargs))
+    if listed:  # the user's lists may change later, and the record must not
+        args = tuple(map(_copied, args))
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
     if recipe.saves:
@@ -224,6 +232,10 @@ def _apply_by_position(fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
     return apply(fn, *_bind(fn, args, kwargs))
 
 
+def _copied(arg: Any) -> Any:
+    return [_copied(item) for item in arg] if type(arg) is list else arg
+
+
 def _as_array(arg: Any) -> Any:
     """Turn a (nested) list of numbers or Tensors into an array or Tensor."""
     if isinstance(arg, (list, tuple)):
@@ -233,8 +245,13 @@ def _as_array(arg: Any) -> Any:
 
 def _record_other(value: Any, node: Node) -> Any:
     """Record a result that is no array of floats: a scalar, several results, or nothing to differentiate."""
+    if isinstance(value, Recorded):
+        raise TypeError(
+            f"{function_name(node.fn)} used a Tensor that is not among its arguments, and its gradient would "
+            "be lost; give it to the function as an argument"
+        )
     if isinstance(value, (list, tuple)):  # one node for the whole, and a `pick` for each part
-        whole = make(tuple(value), node)
+        whole = make(tuple(map(_own_view, value)), node)
         parts = (apply(pick, (whole, i)) for i in range(len(value)))
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     if not hasattr(value, "dtype"):
@@ -256,9 +273,14 @@ def _wrap(value: Any) -> Any:
         value.setflags(False)  # type: ignore[call-arg]
         return make(value)
     if isinstance(value, (list, tuple)):
-        parts = [_wrap(part) for part in value]
+        parts = [_wrap(_own_view(part)) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return make(value) if isinstance(value, np.generic) or hasattr(value, "__array_function__") else value
+
+
+def _own_view(part: Any) -> Any:
+    """Return a view to lock, of one of several results: it may be one of the caller's own arrays."""
+    return part.view() if type(part) is np.ndarray else part
 
 
 def tensors_in(value: Any) -> list[Recorded]:
@@ -344,7 +366,12 @@ def primitive(
     """
 
     def decorate(fn: Callable[P, Any]) -> Callable[P, Any]:
-        rule(fn, *vjps, elementwise=elementwise, saves=saves)
+        if not inspect.isroutine(fn) and not isinstance(fn, (type, functools.partial)):
+            raise TypeError(
+                "primitive takes the gradient rules first, and the function after them:  "
+                "@tg.primitive(lambda g, y, x: ...)  above its def"
+            )
+        enter(fn, *vjps, elementwise=elementwise, saves=saves)
 
         @functools.wraps(fn)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:

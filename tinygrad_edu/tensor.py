@@ -18,6 +18,8 @@ from .recording import (
     Recorded,
     apply,
     function_name,
+    inside_transform,
+    is_recording,
     make,
     pick,
     results_are,
@@ -44,13 +46,30 @@ _POWERS: dict[float, Callable[..., Any]] = {2: np.square, 0.5: np.sqrt, -1: np.r
 
 def _own(data: Any, dtype: Any = None) -> Any:
     """Return `data` as an array that nobody else can change: copied and locked, unless locked already."""
-    if isinstance(data, np.ndarray) and not data.flags.writeable and dtype is None:
+    if isinstance(data, Recorded):
+        if data.node is not None:
+            raise TypeError(
+                "Tensor(...) of a Tensor that needs a gradient would cut it off; use it as it is, or detach()"
+            )
+        data = data.data
+    if dtype is None and type(data) is np.ndarray and _is_locked(data):
         return data
+    if hasattr(data, "mask"):
+        raise TypeError("a masked array would lose its mask; fill it first, or use where=")
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
     array = np.array(data, dtype=dtype)
     array.setflags(write=False)
     return array
+
+
+def _is_locked(array: Any) -> bool:
+    """Tell whether nobody can write to an array's memory, not even through the array it is a view of."""
+    while isinstance(array, np.ndarray) and not array.flags.writeable:
+        if array.base is None:
+            return True
+        array = array.base
+    return False
 
 
 def _no_out(fn: Any) -> TypeError:
@@ -96,6 +115,23 @@ def _binary(
         return _call(ufunc, (other, self))
 
     return operator, reflected
+
+
+def _in_place(ufunc: np.ufunc) -> Callable[["Tensor", Any], "Tensor"]:
+    """Make an operator such as -=, which on a parameter is meant to update it."""
+
+    def operator(self: "Tensor", other: Any) -> "Tensor":
+        if self.node is not LEAF:
+            return _call(ufunc, (self, other))
+        if is_recording():
+            raise TypeError(
+                f"an in-place operator would replace {self.name or 'this leaf'} by the result of "
+                f"np.{ufunc.__name__}, and its gradient would be lost; write  w.assign(w - 0.1 * w.grad),  "
+                "let an optimizer do it, or put it into a block  with no_grad():"
+            )
+        return self.assign(_call(ufunc, (self, other)))
+
+    return operator
 
 
 def _unary(ufunc: np.ufunc) -> Callable[["Tensor"], "Tensor"]:
@@ -326,11 +362,11 @@ class Tensor(Recorded):
 
     def item(self, *index: Any) -> Any:
         """Return one element as a Python number."""
-        return self.data.item(*index)
+        return self._values().item(*index)
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists."""
-        return self.data.tolist()
+        return self._values().tolist()
 
     def astype(self, dtype: Any) -> "Tensor":
         """Return the values converted to another type; gradients are converted back."""
@@ -344,7 +380,9 @@ class Tensor(Recorded):
         """
         view = np.from_dlpack(array).view()
         view.setflags(write=False)
-        return cls(view, requires_grad, name)
+        tensor: Tensor = make(view)
+        tensor.name, tensor.requires_grad = name, requires_grad
+        return tensor
 
     def __dlpack__(self, **how: Any) -> Any:
         return np.asarray(self).__dlpack__(**how)
@@ -359,8 +397,8 @@ class Tensor(Recorded):
         if self.node is not None:
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
-                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow "
-                "(of scipy.special, softmax and log_softmax do this: nn.softmax and nn.log_softmax do not)"
+                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow. (Other "
+                "libraries' functions may do so inside; nn.softmax and nn.log_softmax stand in for SciPy's)"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -375,10 +413,19 @@ class Tensor(Recorded):
         return bool(self.data)
 
     def __int__(self) -> int:
-        return int(self.data)
+        return int(self._values())
 
     def __float__(self) -> float:
-        return float(self.data)
+        return float(self._values())
+
+    def _values(self) -> Any:
+        """Return the array to read numbers from; a function under a transform would lose their gradient."""
+        if self.node is not None and inside_transform():
+            raise TypeError(
+                "turning a Tensor into a Python number inside grad, jvp, ... would drop its gradient; use "
+                "NumPy's functions (np.sin, not math.sin), or x.detach() if no gradient should flow"
+            )
+        return self.data
 
     def __index__(self) -> int:
         index: int = self.data.__index__()
@@ -560,6 +607,9 @@ class Tensor(Recorded):
     __neg__, __pos__ = _unary(np.negative), _unary(np.positive)
     __abs__, __invert__ = _unary(np.absolute), _unary(np.invert)
 
+    __iadd__, __isub__ = _in_place(np.add), _in_place(np.subtract)
+    __imul__, __itruediv__ = _in_place(np.multiply), _in_place(np.divide)
+
     def __pow__(self, exponent: Any) -> "Tensor":
         short = _POWERS.get(exponent) if type(exponent) in (int, float) and self.dtype.kind == "f" else None
         return _call(short, (self,)) if short else _call(np.power, (self, exponent))
@@ -568,26 +618,44 @@ class Tensor(Recorded):
         return _call(np.power, (base, self))
 
 
+_NO_INDEX = object()
+
+
 class At:
     """Where in a Tensor to set, add or multiply; see `Tensor.at`."""
 
-    def __init__(self, x: Tensor, index: Any = None):
-        self._x, self._index = x, index
+    def __init__(self, x: Tensor, index: Any = _NO_INDEX):
+        self._x, self._where = x, index
+
+    @property
+    def _index(self) -> Any:
+        if self._where is _NO_INDEX:
+            raise TypeError("x.at needs an index:  x.at[i].set(value),  or x.at[...] for all of x")
+        return self._where
+
+    def _value(self, value: Any) -> Any:
+        """Give a value the dtype of the Tensor, unless that loses what is behind the point."""
+        value = value if hasattr(value, "dtype") else np.asarray(value)
+        if not np.can_cast(value.dtype, self._x.dtype, "same_kind"):
+            raise TypeError(
+                f"x of dtype {self._x.dtype} cannot hold {value.dtype}; convert it first, as x.astype(float)"
+            )
+        return value.astype(self._x.dtype)
 
     def __getitem__(self, index: Any) -> "At":
         return At(self._x, index)
 
     def set(self, value: Any) -> Tensor:
         """Return the Tensor with other values there."""
-        return _tensor(set_at(self._x, self._index, value))
+        return _tensor(set_at(self._x, self._index, self._value(value)))
 
     def add(self, value: Any) -> Tensor:
         """Return the Tensor with something added there; a place named twice gets both."""
-        return _tensor(add_at(self._x, self._index, value))
+        return _tensor(add_at(self._x, self._index, self._value(value)))
 
     def multiply(self, value: Any) -> Tensor:
         """Return the Tensor with its values there multiplied."""
-        return _tensor(multiply_at(self._x, self._index, value))
+        return _tensor(multiply_at(self._x, self._index, self._value(value)))
 
 
 def _tensor(result: Any) -> Tensor:

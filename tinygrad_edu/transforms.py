@@ -2,9 +2,12 @@
 
 They take functions of arrays and give functions of arrays, as in JAX, and are thin over the same recorded
 calls as `Tensor.backward`. Inside one another they pass Tensors, so that they compose to any order. An
-argument may be a list, tuple or dict of arrays; its gradient then has the same structure.
+argument may be a list, tuple or dict of arrays; its gradient then has the same structure. Where a function
+also uses Tensors from outside that need gradients (parameters in a closure), the results are Tensors that
+stay connected to them; under `no_grad` they are arrays.
 """
 
+import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +22,7 @@ from .recording import (
     inside_transform,
     is_recording,
     make,
+    needs_gradient,
     next_serial,
     pick,
     recording_as,
@@ -53,6 +57,22 @@ def rebuild(tree: Any, values: Iterator[Any]) -> Any:
     return next(values)
 
 
+def leaves_like(tree: Any, values: Any, need: str) -> list[Any]:
+    """List the arrays in `values`, which must have the structure of `tree`, in the order of `tree`'s."""
+    if isinstance(tree, dict):
+        if not isinstance(values, dict) or values.keys() != tree.keys():
+            raise ValueError(f"{need} for each of {list(tree)}, and got {values!r:.60}")
+        return [leaf for key, part in tree.items() for leaf in leaves_like(part, values[key], need)]
+    if isinstance(tree, (list, tuple)):
+        if not isinstance(values, (list, tuple)) or len(values) != len(tree):
+            raise ValueError(f"{need} for each of {len(tree)} values, and got {values!r:.60}")
+        parts = zip(tree, values, strict=True)
+        return [leaf for part, value in parts for leaf in leaves_like(part, value, need)]
+    if np.shape(values) != np.shape(tree):
+        raise ValueError(f"{need} of shape {np.shape(tree)}, and got shape {np.shape(values)}")
+    return [values]
+
+
 def tree_map(fn: Function, tree: Any) -> Any:
     """Apply `fn` to every array in nested lists, tuples and dicts."""
     return rebuild(tree, iter([fn(leaf) for leaf in leaves(tree)]))
@@ -71,18 +91,38 @@ class _Run:
         if wrong or not numbers:
             raise ValueError(f"argnums={argnums!r} should name some of the {len(args)} positional arguments")
         numbers = [n % len(args) for n in numbers]
-        self.connected = inside_transform() or any(
-            t.node is not None for t in tensors_in(leaves([args, kwargs]))
-        )
+        recording = is_recording()
         with transforming():
             given = list(args)
             for n in numbers:
                 given[n] = tree_map(_variable, args[n])
+            self.variables = given[numbers[0]] if self.single else tuple(given[n] for n in numbers)
+            now = next_serial()
             self.output = f(*given, **kwargs)
-        self.variables = given[numbers[0]] if self.single else tuple(given[n] for n in numbers)
+        if self.output is None:
+            raise TypeError(f"{getattr(f, '__name__', 'the function')} returned None; does it lack a return?")
+        self.connected = recording and (
+            inside_transform() or needs_gradient(leaves([args, kwargs])) or self._uses_others(now)
+        )
+
+    def _uses_others(self, now: int) -> bool:
+        """Tell whether the output depends on Tensors from outside, such as parameters in a closure."""
+        own = {id(variable) for variable in leaves(self.variables)}
+        outputs = [y for y in leaves(self.output) if isinstance(y, Tensor)]
+        return any(id(vertex) not in own for vertex in _made_before(now, outputs))
+
+    def joined(self, *values: Any) -> "_Run":
+        """Return this run, connected to the Tensors among gradients or tangents that it is given."""
+        joined = copy.copy(self)
+        joined.connected = self.connected or (
+            is_recording() and (inside_transform() or needs_gradient(list(values)))
+        )
+        return joined
 
     def result(self, value: Any) -> Any:
         """Give a value to the caller: a Tensor inside another transform, else an array of its own."""
+        if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+            return value
         if self.connected:
             return value if isinstance(value, Tensor) else Tensor(value)
         value = value.data if isinstance(value, Tensor) else value
@@ -99,14 +139,18 @@ class _Run:
             lambda v: self.result(found[id(v)] if id(v) in found else np.zeros_like(v.data)), self.variables
         )
 
-    def push(self, tangents: Any) -> Any:
+    def push(self, tangents: Sequence[Any]) -> Any:
         """Return the tangents of the output, in its structure."""
-        seeds = list(zip(leaves(self.variables), leaves(tangents), strict=True))
+        seeds = list(zip(leaves(self.variables), tangents, strict=True))
         outputs = leaves(self.output)
         roots = [output for output in outputs if isinstance(output, Tensor)]
         found = dict(zip(map(id, roots), push(seeds, roots, self.connected), strict=True))
-        zero_or = [np.zeros(np.shape(y)) if found.get(id(y)) is None else found[id(y)] for y in outputs]
+        zero_or = [_zero(y) if found.get(id(y)) is None else found[id(y)] for y in outputs]
         return rebuild(self.output, map(self.result, zero_or))
+
+
+def _zero(y: Any) -> Any:
+    return np.zeros(np.shape(y), getattr(y, "dtype", float))
 
 
 def _variable(x: Any) -> Tensor:
@@ -202,15 +246,10 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     output, aux = recorded.output if has_aux else (recorded.output, None)
 
     def pullback(cotangent: Any) -> Any:
-        given = leaves(cotangent)
-        outputs = leaves(output)
-        if [np.shape(g) for g in given] != [np.shape(y) for y in outputs]:
-            raise ValueError(
-                f"the pullback needs a gradient of the result's shape {[np.shape(y) for y in outputs]}, "
-                f"and got {[np.shape(g) for g in given]}"
-            )
-        starts = [_like(g, y, recorded.connected) for g, y in zip(given, outputs, strict=True)]
-        return recorded.pull(list(zip(outputs, starts, strict=True)))
+        outputs, given = leaves(output), leaves_like(output, cotangent, "the pullback needs a gradient")
+        run = recorded.joined(*given)
+        starts = [_like(g, y, run.connected) for g, y in zip(given, outputs, strict=True)]
+        return run.pull(list(zip(outputs, starts, strict=True)))
 
     y = tree_map(recorded.result, output)
     return (y, pullback, tree_map(recorded.result, aux)) if has_aux else (y, pullback)
@@ -227,14 +266,10 @@ def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, A
     0.0 2.0
     """
     xs, tangents = tuple(xs), tuple(tangents)
-    shapes = [[np.shape(x) for x in leaves(group)] for group in (xs, tangents)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"jvp needs a tangent of each argument's shape {shapes[0]}, and got {shapes[1]}")
-    recorded = _Run(f, xs, {}, tuple(range(len(xs))))
-    moves = [
-        _like(t, x, recorded.connected)
-        for t, x in zip(leaves(tangents), leaves(recorded.variables), strict=True)
-    ]
+    given = leaves_like(xs, tangents, "jvp needs a tangent")
+    recorded = _Run(f, xs, {}, tuple(range(len(xs)))).joined(*given)
+    variables = leaves(recorded.variables)
+    moves = [_like(t, x, recorded.connected) for t, x in zip(given, variables, strict=True)]
     return tree_map(recorded.result, recorded.output), recorded.push(moves)
 
 
@@ -244,9 +279,9 @@ def _like(value: Any, x: Any, as_tensor: bool) -> Any:
         value = value if isinstance(value, Tensor) else Tensor(value)
         return value if value.dtype == x.dtype else value.astype(x.dtype)
     value = value.data if isinstance(value, Tensor) else value
-    return (
-        np.asarray(value, getattr(x, "dtype", float)) if not hasattr(value, "__array_function__") else value
-    )
+    value = value if hasattr(value, "__array_function__") else np.asarray(value)
+    dtype = getattr(x, "dtype", value.dtype)
+    return value if value.dtype == dtype else value.astype(dtype)
 
 
 # Jacobians and second order
@@ -343,7 +378,7 @@ def checkpoint(f: Function) -> Function:
     """Return `f` with a recording that forgets what happens inside, and runs it again for the gradient.
 
     It trades time for memory (Griewank & Walther 2000): between the forward and the backward pass only the
-    arguments and results are kept.
+    arguments and results are kept. `f` must give the same results when it runs again: no dropout, no drawing.
 
     >>> import numpy as np
     >>> layer = checkpoint(lambda x: np.tanh(np.sin(x)))
@@ -352,16 +387,17 @@ def checkpoint(f: Function) -> Function:
     """
 
     @functools.wraps(f)
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         if not is_recording():
-            return f(*args)
+            return f(*args, **kwargs)
         now = next_serial()
-        result = f(*args)
+        result = f(*args, **kwargs)
         outputs = [y for y in leaves(result) if isinstance(y, Tensor) and y.node is not None]
         inputs = _made_before(now, outputs)
         if not inputs:
             return result
-        whole = make(tuple(y.data for y in outputs), _forgetful_node(f, args, inputs))
+        again = functools.partial(f, *args, **kwargs)
+        whole = make(tuple(y.data for y in outputs), _forgetful_node(f, again, inputs))
         kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}
         return tree_map(lambda y: kept.get(id(y), y), result)
 
@@ -385,17 +421,21 @@ def _made_before(now: int, outputs: Sequence[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _forgetful_node(f: Function, args: tuple[Any, ...], inputs: list[Any]) -> Node:
-    """Make a node for the whole of ``f(*args)``, whose rule runs f again."""
+def _forgetful_node(f: Function, call: Function, inputs: list[Any]) -> Node:
+    """Make a node for the whole of a call of `f`, whose rule runs the call again."""
     arrays = [x.data for x in inputs]
 
     def run_again(g: Any, y: Any, _: Any) -> list[Any]:
         if any(x.data is not array for x, array in zip(inputs, arrays, strict=True)):
             raise RuntimeError("a Tensor used inside checkpoint was assigned new values before its gradient")
         with recording_as(True):
-            outputs = [y for y in leaves(f(*args)) if isinstance(y, Tensor) and y.node is not None]
-        create_graph = isinstance(g[0], Tensor)
-        found = {id(x): total for x, total in pull(list(zip(outputs, g, strict=True)), create_graph, inputs)}
+            outputs = [out for out in leaves(call()) if isinstance(out, Tensor) and out.node is not None]
+        before = y.data if isinstance(y, Tensor) else y
+        if not all(np.array_equal(a.data, b, equal_nan=True) for a, b in zip(outputs, before, strict=True)):
+            raise RuntimeError("a function under checkpoint gave other results when run again")
+        create_graph = any(isinstance(part, Tensor) for part in g)
+        starts = list(zip(outputs, g, strict=True))
+        found = {id(x): total for x, total in pull(starts, create_graph, inputs, hooks=False)}
         return [found[id(x)] if id(x) in found else np.zeros_like(x.data) for x in inputs]
 
     return Node(f, Rule((run_again,)), (inputs,), [arrays])

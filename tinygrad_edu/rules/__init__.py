@@ -11,6 +11,7 @@ The lines fill this table from the modules beside this one, by theme. They know 
 """
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -73,14 +74,32 @@ def rule(
     ufuncs are known to be so. The engine then undoes broadcasting, and the rule need not mention it.
     `saves` is explained at `primitive`.
 
+    Raises:
+        TypeError: `fn` is a plain Python function. Its calls on Tensors are recorded one by one, so that a
+            rule would never be used; `primitive` makes it one call with a rule.
+
     >>> import numpy as np
     >>> import tinygrad_edu as tg
-    >>> def cube(x):
-    ...     return x * x * x
-    >>> tg.rule(cube, lambda g, y, x: g * 3 * x * x)
-    >>> tg.RULES[cube].elementwise
-    False
+    >>> tg.rule(np.sinc, lambda g, y, x: g * (np.cos(np.pi * x) - y) / x)      # in place of the rule it has
     """
+    if isinstance(fn, types.FunctionType) and not fn.__module__.startswith(__name__.partition(".")[0]):
+        raise TypeError(
+            f"{fn.__name__} is a plain Python function: what it does with Tensors is recorded call by call, "
+            "and a rule for it would never be used. Make it one call with  @tg.primitive(lambda g, y, x: ...)"
+        )
+    if not callable(fn) or not all(vjp is None or callable(vjp) for vjp in vjps):
+        raise TypeError("rule(fn, *vjps) takes a function and, for each of its arguments, a function or None")
+    enter(fn, *vjps, each=each, elementwise=elementwise, saves=saves)
+
+
+def enter(
+    fn: Function,
+    *vjps: Function | None,
+    each: Function | None = None,
+    elementwise: bool | None = None,
+    saves: bool = False,
+) -> None:
+    """Write a line into the table, as `rule` does after its checks."""
     ufunc = isinstance(fn, np.ufunc)
     if elementwise is None:
         elementwise = ufunc and fn.signature is None  # type: ignore[attr-defined]

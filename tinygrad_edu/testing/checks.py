@@ -73,7 +73,12 @@ def check_gradient(
     AssertionError: double: gradient of argument 0, element (1,): expected -0.831..., got -1.247...
     """
     name = function_name(f)
+    args = args if any(_leaves(args, argnums)) else tuple(map(_as_float, args))
     leaves = list(_leaves(args, argnums))
+    if not leaves:
+        raise ValueError(
+            f"nothing to check: none of the arguments of {name} is a float or an array of floats"
+        )
     labels = [label for label, _ in leaves]
     call = _call(f, args, argnums, kwargs or {})
     points = [np.asarray(value, dtype=np.float64) for _, value in leaves]
@@ -284,6 +289,10 @@ def _inside(label: str, value: Any) -> Iterator[Leaf]:
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             yield from _inside(f"{label}[{i}]", item)
+
+
+def _as_float(value: Any) -> Any:
+    return np.float64(value) if isinstance(value, float) else value
 
 
 def _is_leaf(value: Any) -> bool:
