@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 .PHONY: demo test deep lint clean
 
-demo: .venv/ready
+demo: .venv/demo
 	$(BIN)/python demos/learn_digits.py
 
 test: .venv/ready
@@ -20,9 +20,18 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/ready: pyproject.toml
+.venv/python: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
+	touch .venv/python
+
+.venv/demo: .venv/python
+	@echo "Installing NumPy, Graphviz's package and matplotlib into .venv (once) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch .venv/demo
+
+.venv/ready: .venv/python
+	@echo "Installing what the tests need into .venv (once, some minutes on a slow line) ..."
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	touch .venv/ready
 

@@ -19,10 +19,16 @@ PACKAGE_RULES = dict(tinygrad_edu.RULES)
 
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "tinygrad_edu_hypothesis")
 quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+# by default the same examples on every run, so that a failure stays; in the deep profile new ones
 hypothesis.settings.register_profile(
-    "default", max_examples=15, deadline=None, database=None, suppress_health_check=quiet
+    "default",
+    max_examples=15,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=quiet,
 )
 hypothesis.settings.register_profile(
-    "deep", max_examples=500, deadline=None, database=None, suppress_health_check=quiet
+    "deep", max_examples=500, deadline=None, database=None, print_blob=True, suppress_health_check=quiet
 )
 hypothesis.settings.load_profile("default")

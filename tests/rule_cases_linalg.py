@@ -172,11 +172,12 @@ def _(draw: Any) -> Case:
 
 
 def sizes_apart(shape: Any) -> Any:
-    """Draw arrays whose absolute values are distinct along the last axis and along the first."""
+    """Draw arrays of distinct absolute values."""
 
     def far(x: Any) -> bool:
         size = np.abs(x)
         pairs = [np.diff(np.sort(size, axis), axis=axis) for axis in range(size.ndim)]
+        pairs.append(np.diff(np.sort(size, None)))
         return all(np.all(p > 0.08) for p in pairs)
 
     return arrays(shape).filter(far)

@@ -31,7 +31,7 @@ def trained(x, onehot, bring=lambda array: array):
 @pytest.fixture(scope="module")
 def digits():
     (x, onehot), _ = mnist()
-    return x[:2000].astype(float), onehot[:2000].astype(float)
+    return x[:600].astype(float), onehot[:600].astype(float)
 
 
 def test_dask_computes_lazily_and_to_the_same_gradients(digits):
@@ -40,7 +40,7 @@ def test_dask_computes_lazily_and_to_the_same_gradients(digits):
     w0 = np.random.default_rng(0).normal(size=(784, 10))
     w = Tensor(w0, requires_grad=True)
     loss = cross_entropy(
-        w, np.zeros(10), da.from_array(x, chunks=(500, 784)), da.from_array(onehot, chunks=(500, 10))
+        w, np.zeros(10), da.from_array(x, chunks=(150, 784)), da.from_array(onehot, chunks=(150, 10))
     )
     loss.backward()
     assert isinstance(loss.data, da.Array)
@@ -76,7 +76,7 @@ def test_softmax_regression_trains_on_two_worker_processes(digits):
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        chunked = (da.from_array(x, chunks=(500, 784)), da.from_array(onehot, chunks=(500, 10)))
+        chunked = (da.from_array(x, chunks=(150, 784)), da.from_array(onehot, chunks=(150, 10)))
         found = trained(*client.persist(chunked), bring=lambda array: array.compute())
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)

@@ -480,6 +480,17 @@ def test_a_loss_that_is_not_a_number_is_reported_once_with_its_epoch() -> None:
     assert "smaller learning rate" in ours[0]
 
 
+def test_logits_are_not_taken_for_probabilities() -> None:
+    model = Sequential([Dense(3, input_dim=5)], seed=0)
+    model.compile("sgd", "categorical_crossentropy")
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="end the model with a softmax"):
+        model.fit(X, Y, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    with pytest.raises(ValueError, match='use loss="categorical_crossentropy"'):
+        classifier(loss="softmax_cross_entropy").fit(X, Y, verbose=0)
+
+
 def test_a_loss_that_left_the_graph_is_refused() -> None:
     model = Sequential([Dense(1, input_dim=5)])
     model.compile("sgd", lambda y_true, y_pred: float(np.mean(y_pred.data)))

@@ -18,7 +18,7 @@ from rule_cases import strategy_for
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
-from tinygrad_edu.recording import apply, function_name
+from tinygrad_edu.recording import apply, function_name, primitive
 from tinygrad_edu.rules import CONSTANT
 from tinygrad_edu.testing import (
     check_constant,
@@ -170,3 +170,14 @@ else:
     raise SystemExit("not refused")
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_check_that_checks_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to check"):
+        check_gradient(np.square, np.array([1, 2, 3]))
+    with pytest.raises(AssertionError, match="square"):
+        check_gradient(primitive(lambda g, y, x: g)(square), 3.0)
+
+
+def square(x: Any) -> Any:
+    return x * x

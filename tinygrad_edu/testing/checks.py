@@ -73,12 +73,7 @@ def check_gradient(
     AssertionError: double: gradient of argument 0, element (1,): expected -0.831..., got -1.247...
     """
     name = function_name(f)
-    args = args if any(_leaves(args, argnums)) else tuple(map(_as_float, args))
-    leaves = list(_leaves(args, argnums))
-    if not leaves:
-        raise ValueError(
-            f"nothing to check: none of the arguments of {name} is a float or an array of floats"
-        )
+    args, leaves = _differentiated(name, args, argnums)
     labels = [label for label, _ in leaves]
     call = _call(f, args, argnums, kwargs or {})
     points = [np.asarray(value, dtype=np.float64) for _, value in leaves]
@@ -96,6 +91,17 @@ def check_gradient(
         _check_second(name, labels, call, points, cotangents, first.gradients, rtol, step)
     if float32:
         _check_float32(name, labels, call, points, cotangents)
+
+
+def _differentiated(
+    name: str, args: tuple[Any, ...], argnums: int | Sequence[int] | None
+) -> tuple[tuple[Any, ...], list[Leaf]]:
+    """List the arrays to differentiate; Python floats count as such where there is nothing else."""
+    args = args if any(_leaves(args, argnums)) else tuple(map(_as_float, args))
+    leaves = list(_leaves(args, argnums))
+    if not leaves and not any(isinstance(arg, (list, tuple)) for arg in args):
+        raise ValueError(f"nothing to check: no argument of {name} is a float or an array of floats")
+    return args, leaves
 
 
 def check_constant(f: Callable[..., Any], *args: Any, kwargs: dict[str, Any] | None = None) -> None:
