@@ -24,7 +24,7 @@ from .lookup import as_array, find
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 
-SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1, as in Keras
+SMALLEST = 1e-7  # binary_crossentropy keeps probabilities this far from 0 and 1, as in Keras
 
 
 def targets(labels: Any, z: Any) -> Any:
@@ -182,24 +182,28 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
 
     Args:
         y_true: one-hot labels or probabilities, of shape (N, K).
-        y_pred: predicted probabilities of shape (N, K). Straight out of `softmax`, its logits are used
-            instead (see `softmax_cross_entropy`), which is exact; others are kept between 1e-7 and 1 - 1e-7,
-            as in Keras.
+        y_pred: predicted probabilities of shape (N, K). Recorded and straight out of `softmax`, its logits
+            are used instead (see `softmax_cross_entropy`), which is exact. Of others the logarithm is taken,
+            which is the same to rounding, also for plain arrays and under `no_grad`; only what has rounded
+            to 0 counts as the smallest normal number of its type: a loss of 87 in float32, 708 in float64
+            (Keras cuts at 1e-7, a loss of 16).
         from_logits: whether `y_pred` holds logits.
 
     Raises:
-        ValueError: integer labels, or shapes that differ.
+        ValueError: integer labels, shapes that differ, or predictions that are not probabilities.
+        NoGradientRule: labels that need a gradient, as predictions in their place would.
 
     >>> float(categorical_crossentropy(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])).round(4))
     0.6931
     """
     y_true, y_pred = as_array(y_true), as_array(y_pred)
+    check_order("categorical_crossentropy", y_true)
     if y_true.shape != y_pred.shape:
         raise ValueError(_not_one_hot(y_true, y_pred))
     logits = y_pred if from_logits else logits_behind(y_pred, softmax)
     if logits is not None:
         return softmax_cross_entropy(logits, y_true)
-    return -np.vdot(y_true, np.log(np.clip(y_pred, SMALLEST, 1 - SMALLEST))) / rows(y_pred)
+    return -np.vdot(y_true, log_probabilities("categorical_crossentropy", y_pred)) / rows(y_pred)
 
 
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
@@ -211,6 +215,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     0.6931
     """
     y_true, y_pred = as_array(y_true), as_array(y_pred)
+    check_order("sparse_categorical_crossentropy", y_true)
     if y_true.ndim == y_pred.ndim:
         if y_true.shape[-1] != 1 or y_pred.shape[-1] == 1:
             raise ValueError(
@@ -223,8 +228,34 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     if logits is not None:
         return softmax_cross_entropy(logits, y_true)
     check_labels(y_pred, y_true)
-    p = np.clip(y_pred, SMALLEST, 1 - SMALLEST)
-    return -np.vdot(targets(y_true, y_pred), np.log(p)) / rows(y_pred)
+    logs = log_probabilities("sparse_categorical_crossentropy", y_pred)
+    return -np.vdot(targets(y_true, y_pred), logs) / rows(y_pred)
+
+
+def check_order(loss: str, y_true: Any) -> None:
+    """Refuse labels that need a gradient, since those are most often predictions in the wrong place."""
+    if isinstance(y_true, Recorded) and y_true.node is not None:
+        raise NoGradientRule(
+            f"the labels of {loss} come first and get no gradient, and these need one; are the two swapped? "
+            f"Write {loss}(y_true, y_pred), or give y_true.detach() if no gradient should flow into it"
+        )
+
+
+def log_probabilities(loss: str, p: Any) -> Any:
+    """Return log p after checking, where the values are at hand, that the rows of p are probabilities."""
+    values = p.data if isinstance(p, Recorded) else p
+    if type(values) is np.ndarray and values.size:
+        sums = values.sum(-1, dtype=np.float64)
+        wrong = (np.abs(sums - 1) > 1e-3) | (values < 0).any(-1)
+        if wrong.any():
+            row = tuple(np.argwhere(wrong)[0].tolist())
+            found = f"sums to {sums[row]:.4g}" if values[row].min() >= 0 else f"holds {values[row].min():.4g}"
+            raise ValueError(
+                f"{loss} needs probabilities, rows of numbers from 0 up that sum to 1, and a row of these "
+                f"predictions {found}; end the model with a softmax, or, if they are logits, use "
+                "softmax_cross_entropy or from_logits=True"
+            )
+    return np.log(np.maximum(p, np.finfo(np.result_type(p.dtype, np.float16)).tiny))
 
 
 def logits_behind(y_pred: Any, activation: Any) -> Any:
@@ -266,14 +297,36 @@ def _not_one_hot(y_true: Any, y_pred: Any) -> str:
     )
 
 
+def softmax_of_logits(y_true: Any, y_pred: Any) -> Any:
+    """Return `softmax_cross_entropy` in the order of Keras's losses; refuse what is a softmax already."""
+    check_logits(y_pred, softmax, "softmax_cross_entropy", "categorical_crossentropy")
+    return softmax_cross_entropy(y_pred, y_true)
+
+
+def sigmoid_of_logits(y_true: Any, y_pred: Any) -> Any:
+    """Return `sigmoid_cross_entropy` in the order of Keras's losses; refuse what is a sigmoid already."""
+    check_logits(y_pred, sigmoid, "sigmoid_cross_entropy", "binary_crossentropy")
+    return sigmoid_cross_entropy(y_pred, y_true)
+
+
+def check_logits(y_pred: Any, activation: Any, loss: str, other: str) -> None:
+    """Refuse predictions that the activation, which the loss contains, has been applied to already."""
+    if isinstance(y_pred, Recorded) and y_pred.node is not None and y_pred.node.fn is activation.__wrapped__:
+        name = activation.__wrapped__.__name__
+        raise ValueError(
+            f"{loss} takes logits and applies a {name} itself, and these predictions come out of a {name} "
+            f'already; use loss="{other}", or leave the activation of the last layer out'
+        )
+
+
 LOSSES: dict[str, Loss] = {
     "mean_squared_error": mean_squared_error,
     "mean_absolute_error": mean_absolute_error,
     "binary_crossentropy": binary_crossentropy,
     "categorical_crossentropy": categorical_crossentropy,
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
-    "softmax_cross_entropy": lambda y_true, y_pred: softmax_cross_entropy(y_pred, y_true),
-    "sigmoid_cross_entropy": lambda y_true, y_pred: sigmoid_cross_entropy(y_pred, y_true),
+    "softmax_cross_entropy": softmax_of_logits,
+    "sigmoid_cross_entropy": sigmoid_of_logits,
 }
 for short, full in {"mse": "mean_squared_error", "mae": "mean_absolute_error"}.items():
     LOSSES[short] = LOSSES[short.upper()] = LOSSES[full]
