@@ -87,6 +87,12 @@ def test_lists_are_welcome() -> None:
 
 
 def test_unknown_names_are_answered_with_the_nearest_one() -> None:
+    with pytest.raises(
+        ValueError, match=r"no activation 'ReLU'; did you mean 'relu'\? There are: leaky_relu"
+    ):
+        activations.get("ReLU")
+    with pytest.raises(ValueError, match=r"no activation 'xyz'\. There are: leaky_relu"):
+        activations.get("xyz")
     with pytest.raises(ValueError, match=r"no activation 'sigmod'; did you mean 'sigmoid'.*relu"):
         activations.get("sigmod")
     with pytest.raises(TypeError, match="a function of z"):

@@ -313,10 +313,37 @@ def test_names_and_mistakes() -> None:
         optimizers.get(0.1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"one way at a time, and clipnorm=1.0, clipvalue=2.0 were given"):
         nn.SGD(clipnorm=1.0, clipvalue=2.0)
-    with pytest.raises(ValueError, match="weight_decay must not be negative"):
+    with pytest.raises(ValueError, match=r"weight_decay must be a number from 0 up, and is -1.0"):
         nn.SGD(weight_decay=-1.0)
-    with pytest.raises(ValueError, match="momentum must lie between 0 and 1, and is 9"):
+    with pytest.raises(ValueError, match="momentum must be a number between 0 and 1, and is 9"):
         nn.SGD(momentum=9)
+
+
+@pytest.mark.parametrize("name", ["momentum", "learning_rate", "weight_decay", "clipnorm"])
+@pytest.mark.parametrize("value", ["0.9", [0.9, 0.1], math.nan])
+def test_what_is_no_number_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a number .* and is "):
+        nn.SGD(**{"learning_rate": 0.1, name: value})
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        nn.SGD(
+            np.float64(0.1), momentum=np.float64(0.9), weight_decay=np.float64(0.1), clipnorm=np.float64(1)
+        ),
+        nn.RMSprop(rho=np.float64(0.9), momentum=np.float64(0.9), epsilon=np.float64(1e-7)),
+        nn.Adam(beta_1=np.float64(0.9), beta_2=np.float64(0.99), epsilon=np.float64(1e-7)),
+        nn.Adagrad(initial_accumulator_value=np.float64(0.1), epsilon=np.float64(1e-7)),
+    ],
+)
+def test_numbers_of_numpy_leave_the_state_in_float32(optimizer: Optimizer) -> None:
+    w = Tensor(np.ones(2, np.float32), requires_grad=True)
+    for _ in range(2):
+        w.grad = Tensor(np.ones(2, np.float32))
+        optimizer.apply([w])
+    (_, state), *_ = optimizer.state_dict([w])["states"]
+    assert {part.dtype for part in (w, *state)} == {np.dtype(np.float32)}
 
 
 def test_defaults_are_keras_3s() -> None:

@@ -22,8 +22,9 @@ def find(wanted: Any, table: Mapping[str, Any], kind: str, other: str) -> Any:
     if isinstance(wanted, str):
         if wanted in table:
             return table[wanted]
-        near = get_close_matches(wanted, table, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        lowered = {name.lower(): name for name in sorted(table)}
+        near = get_close_matches(wanted.lower(), lowered, n=1)
+        hint = f"; did you mean {lowered[near[0]]!r}?" if near else "."
         raise ValueError(f"there is no {kind} {wanted!r}{hint} There are: {', '.join(sorted(table))}")
     if isinstance(wanted, type):
         raise TypeError(f"{kind} needs an instance, and got the class; write {wanted.__name__}()")

@@ -86,11 +86,9 @@ class Optimizer:
         given = [f"{name}={value}" for name, value in clips.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"gradients are clipped in one way at a time, and {', '.join(given)} were given")
-        for name, value in (*clips.items(), ("weight_decay", weight_decay)):
-            if value is not None and not value >= 0:
-                raise ValueError(f"{name} must not be negative, and is {value}")
-        self.weight_decay = weight_decay
-        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        sizes = {**clips, "weight_decay": weight_decay}
+        checked = {n: v if v is None else between(0, v, math.inf, n) for n, v in sizes.items()}
+        self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
         self.iterations = 0
         self._memories: dict[int, Memory] = {}
 
@@ -102,10 +100,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, rate: LearningRate) -> None:
         if not callable(rate):
-            try:
-                number = float(rate)
-            except (TypeError, ValueError):
-                number = math.nan
+            number = plain_number(rate)
             if not 0 <= number < math.inf:
                 raise ValueError(f"learning_rate must be a number from 0 up, or a schedule, and is {rate!r}")
             rate = number
@@ -248,7 +243,7 @@ class SGD(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.momentum, self.nesterov = between(0, momentum, 1, "momentum"), nesterov
-        self.start = (0.0,) if momentum else ()
+        self.start = (0.0,) if self.momentum else ()
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the parameter a step further down, and its velocity."""
@@ -285,7 +280,7 @@ class Adagrad(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.start = (between(0, initial_accumulator_value, math.inf, "initial_accumulator_value"),)
-        self.epsilon = epsilon
+        self.epsilon = between(0, epsilon, math.inf, "epsilon")
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the parameter a step further down, and the sum of squared gradients."""
@@ -324,8 +319,8 @@ class RMSprop(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.rho, self.momentum = between(0, rho, 1, "rho"), between(0, momentum, 1, "momentum")
-        self.epsilon, self.centered = epsilon, centered
-        self.start = (0.0,) * (1 + centered + bool(momentum))
+        self.epsilon, self.centered = between(0, epsilon, math.inf, "epsilon"), centered
+        self.start = (0.0,) * (1 + bool(centered) + bool(self.momentum))
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the parameter a step further down, and the running means (and velocity)."""
@@ -376,7 +371,7 @@ class Adam(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2 = between(0, beta_1, 1, "beta_1"), between(0, beta_2, 1, "beta_2")
-        self.epsilon, self.amsgrad = epsilon, amsgrad
+        self.epsilon, self.amsgrad = between(0, epsilon, math.inf, "epsilon"), amsgrad
         self.start = (0.0,) * (3 if amsgrad else 2)
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
@@ -402,21 +397,31 @@ def _tensors(parameters: Any) -> list[Tensor]:
             f"an optimizer takes a list of parameters, and got a {type(parameters).__name__}; "
             "write apply(model.parameters)"
         )
-    parameters = list(parameters)
-    for param in parameters:
+    listed: list[Tensor] = list(parameters)
+    for param in listed:
         if not isinstance(param, Tensor):
             raise TypeError(
                 f"an optimizer moves Tensors, and got a {type(param).__name__}; make the parameter with "
                 "w = Tensor(values, requires_grad=True), and write apply([w])"
             )
-    return parameters
+    return listed
 
 
-def between(low: float, value: float, high: float, name: str) -> float:
-    """Return a number after checking that it lies between two others."""
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie between {low} and {high}, and is {value}")
-    return value
+def plain_number(value: Any) -> float:
+    """Return a number as Python's, which leaves float32 arrays float32; what is none becomes nan."""
+    try:
+        return math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def between(low: float, value: Any, high: float, name: str) -> float:
+    """Return a number as Python's, after checking that it is one and lies between two others."""
+    number = plain_number(value)
+    if not low <= number <= high:
+        bounds = f"from {low} up" if high == math.inf else f"between {low} and {high}"
+        raise ValueError(f"{name} must be a number {bounds}, and is {value!r}")
+    return number
 
 
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
