@@ -1,5 +1,7 @@
 """Sequential: the course's script, Keras's bookkeeping, and training that fails loudly or not at all."""
 
+import copy
+import pickle
 import sys
 import warnings
 from pathlib import Path
@@ -149,6 +151,20 @@ def test_seeds_make_runs_repeat() -> None:
     nn.set_random_seed(3)
     assert losses(None, None) == first
     nn.set_random_seed(None)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "softmax_cross_entropy"])
+def test_a_copied_model_trains_on_as_the_original_would(copied: Any, loss: str) -> None:
+    model = classifier(nn.Adam(nn.schedules.CosineDecay(0.1, 50)), loss)
+    if loss == "softmax_cross_entropy":
+        model.layers[1].activation = nn.activations.linear
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[nn.EarlyStopping("loss")])
+    before = model.get_weights()
+    twin = copied(model)
+    losses = twin.fit(X, Y, epochs=2, verbose=0, seed=0).history["loss"]
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert losses == model.fit(X, Y, epochs=2, verbose=0, seed=0).history["loss"]
 
 
 def test_a_run_can_be_taken_up_again() -> None:

@@ -3,6 +3,7 @@
 import copy
 import gc
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -300,6 +301,46 @@ def test_a_rule_may_not_write_into_the_parameter() -> None:
         run(InPlace(0.1))
     with pytest.raises(NotImplementedError, match="Optimizer needs a method rule"):
         run(Optimizer(0.1))
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda moved: moved, "it returned ndarray"),
+        (lambda moved: None, "it returned NoneType"),
+        (lambda moved: (moved, moved), r"it returned \(ndarray, ndarray\)"),
+        (lambda moved: (moved, (), 3), r"it returned \(ndarray, tuple, int\)"),
+    ],
+)
+def test_a_rule_returns_the_parameter_and_its_state(result: Any, words: str) -> None:
+    class Forgetful(Optimizer):
+        def rule(self, param: Any, grad: Any, state: Any, learning_rate: Any, step: Any) -> Any:
+            return result(param - learning_rate * grad)
+
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    w.grad = Tensor([1.0, 1.0])
+    with pytest.raises(TypeError, match="rule of Forgetful must return two things.*" + words):
+        Forgetful(0.1).apply([w])
+    assert w.tolist() == [1.0, 2.0]
+
+
+def test_a_copied_optimizer_remembers_and_goes_its_own_way() -> None:
+    w = Tensor([0.0], requires_grad=True)
+    optimizer = nn.SGD(0.1, momentum=0.9)
+    w.grad = Tensor([1.0])
+    optimizer.apply([w])
+    twin, alone = copy.copy(optimizer), copy.deepcopy(optimizer)
+    assert twin.state_dict([w]) == optimizer.state_dict([w]) != alone.state_dict([w])
+    w.grad = Tensor([1.0])
+    twin.apply([w])
+    np.testing.assert_allclose(w.data, [-0.29])
+    assert (twin.iterations, optimizer.iterations, optimizer.state_dict([w])["states"][0][0]) == (2, 1, 1)
+    assert not alone._memories
+    assert pickle.loads(pickle.dumps(optimizer)).iterations == 1
+    del w
+    gc.collect()
+    assert not twin._memories
+    assert not optimizer._memories
 
 
 def test_names_and_mistakes() -> None:

@@ -148,7 +148,10 @@ class Optimizer:
             values = param.data
             if self.weight_decay:
                 values = values - values * (self.weight_decay * rate)
-            values, memory.state = self.rule(values, gradient.data, memory.state, rate, memory.steps)
+            result = self.rule(values, gradient.data, memory.state, rate, memory.steps)
+            if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
+                raise _wrong_result(self, result)
+            values, memory.state = result
             if (
                 type(values) is np.ndarray and values.base is None
             ):  # used nowhere else, so assign need not copy
@@ -170,6 +173,22 @@ class Optimizer:
         state = tuple(np.full_like(param.data, value) for value in self.start)
         memories[key] = Memory(owner, state)
         return memories[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Say what a copy or a pickle holds: memories together with their parameters, not with their ids.
+
+        A deep copy of a model therefore trains on as the model would, and `copy.copy` of an optimizer goes on
+        with the same parameters. A deep copy of an optimizer alone would be for parameters nobody has.
+        """
+        memories = list(self._memories.values())
+        kept = [(memory.owner(), memory.steps, memory.state) for memory in memories]
+        return {**vars(self), "_memories": [memory for memory in kept if memory[0] is not None]}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        vars(self).update({**saved, "_memories": {}})
+        for param, steps, state in saved["_memories"]:
+            memory = self._remember(param)
+            memory.steps, memory.state = steps, state
 
     def _clip(self, parameters: list[Tensor]) -> None:
         """Cut gradients down to the size asked for."""
@@ -384,6 +403,17 @@ class Adam(Optimizer):
             return param - mean * rate / (np.sqrt(square) + self.epsilon), (mean, square)
         highest = np.maximum(largest[0] if largest else 0.0, square)
         return param - mean * rate / (np.sqrt(highest) + self.epsilon), (mean, square, highest)
+
+
+def _wrong_result(optimizer: Optimizer, result: Any) -> TypeError:
+    """Say what is wrong with what a rule returned."""
+    kind = type(result).__name__
+    if isinstance(result, tuple):
+        kind = f"({', '.join(type(part).__name__ for part in result)})"
+    return TypeError(
+        f"rule of {type(optimizer).__name__} must return two things, the new parameter and the new state, a "
+        f"tuple; it returned {kind}; write  return new_param, state  or  return new_param, (velocity,)"
+    )
 
 
 def _tensors(parameters: Any) -> list[Tensor]:
