@@ -11,46 +11,43 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ExponentialDecay:
+class _Decay:
+    """What decays share: a start, a rate for every `decay_steps` steps, and whether to fall in stairs."""
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    staircase: bool = False
+
+    def periods(self, step: float) -> float:
+        """Count how many times `decay_steps` steps have been taken: on a staircase, only whole times."""
+        part = step / self.decay_steps
+        return math.floor(part) if self.staircase else part
+
+
+class ExponentialDecay(_Decay):
     """Multiplies the rate by `decay_rate` every `decay_steps` steps, smoothly or (`staircase`) at once.
 
     >>> ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
     0.025
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
     def __call__(self, step: float) -> float:
         """Return the learning rate after `step` steps."""
-        part = step / self.decay_steps
-        rate: float = self.initial_learning_rate * self.decay_rate ** (
-            math.floor(part) if self.staircase else part
-        )
+        rate: float = self.initial_learning_rate * self.decay_rate ** self.periods(step)
         return rate
 
 
-@dataclass(frozen=True)
-class InverseTimeDecay:
+class InverseTimeDecay(_Decay):
     """Divides the rate by ``1 + decay_rate * step / decay_steps``.
 
     >>> InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)(2)
     0.05
     """
 
-    initial_learning_rate: float
-    decay_steps: float
-    decay_rate: float
-    staircase: bool = False
-
     def __call__(self, step: float) -> float:
         """Return the learning rate after `step` steps."""
-        part = step / self.decay_steps
-        return self.initial_learning_rate / (
-            1 + self.decay_rate * (math.floor(part) if self.staircase else part)
-        )
+        return self.initial_learning_rate / (1 + self.decay_rate * self.periods(step))
 
 
 class PiecewiseConstantDecay:
