@@ -1,10 +1,10 @@
 """Learn to read handwritten digits: the course's two-layer network, trained from scratch in seconds.
 
-What one sees: a progress bar an epoch; the accuracy on 1,000 digits that the network never trained on; and
-three pictures. ``graph.svg`` is the graph of one batch's loss: every array from the pixels to the loss, and
-the gradients on their way back. ``learning_curves.png`` shows that the training loss goes on falling long
-after the test digits have nothing more to gain. ``weights.png`` shows what each of the ten hidden units looks
-for. Takes about five seconds.
+What one sees: a line an epoch (with a progress bar before it, in a terminal only); the accuracy on 1,000
+digits that the network never trained on; and three pictures. ``graph.svg`` is the graph of one batch's loss:
+every array from the pixels to the loss, and the gradients on their way back. ``learning_curves.png`` shows
+that the training loss goes on falling long after the test digits have nothing more to gain. ``weights.png``
+shows what each of the ten hidden units looks for. Takes about five seconds.
 """
 
 import argparse
@@ -17,9 +17,18 @@ from tinygrad_edu.data import process_data
 from tinygrad_edu.viz import plots
 
 
+def positive(text):
+    """Read a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number from 1 up, and got {text}")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=50, help="passes over the 5,000 digits (default 50)")
+    parser.add_argument(
+        "--epochs", type=positive, default=50, help="passes over the 5,000 digits (default 50)"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/learn_digits"), help="folder for the pictures")
     parser.add_argument("--seed", type=int, default=1, help="for the first weights and the order of digits")
     arguments = parser.parse_args()

@@ -29,12 +29,23 @@ def network(layers, rate, seed):
     return model
 
 
+def positive(text):
+    """Read a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number from 1 up, and got {text}")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the digits (default 30)")
+    parser.add_argument("--epochs", type=positive, default=30, help="passes over the digits (default 30)")
     parser.add_argument("--stochastic-rate", type=float, default=0.1, help="for batches of 1 (default 0.1)")
-    parser.add_argument("--seeds", type=int, default=1, help="how often each run is repeated (default 1)")
-    parser.add_argument("--digits", type=int, default=5000, help="how many to learn from (default 5000, all)")
+    parser.add_argument(
+        "--seeds", type=positive, default=1, help="how often each run is repeated (default 1)"
+    )
+    parser.add_argument(
+        "--digits", type=positive, default=5000, help="how many to learn from (default 5000, all)"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("out/learning_behaviours"), help="folder for the plots"
     )
