@@ -82,7 +82,7 @@ def check_gradient(
     cotangents = [_random(random, y) for y in values]
 
     first = _reverse(call, points, cotangents)
-    _same_results(name, first.results, values, np.float64)
+    _same_results(name, first.results, values, points, np.float64)
     _same_kind(name, labels, first.gradients, points)
     measured = numerical_vjp(call, points, cotangents, step)
     noise = _noise(cotangents, call, points, step)
@@ -166,7 +166,7 @@ def _check_float32(
     rounded = [x.astype(np.float32) for x in points]
     mode = _reverse(call, rounded, cotangents)
     single = mode.gradients
-    _same_results(f"{name} in float32", mode.results, call(*rounded), np.float32)
+    _same_results(f"{name} in float32", mode.results, call(*rounded), rounded, np.float32)
     _same_kind(f"{name} in float32", labels, single, rounded)
     exact_points = [x.astype(np.float64) for x in rounded]
     exact = _reverse(call, exact_points, cotangents).gradients
@@ -212,8 +212,8 @@ def _grads(tensors: list[Tensor]) -> list[Any]:
     return [np.asarray(g.detach() if isinstance(g, Tensor) else g) for g in found]
 
 
-def _same_results(name: str, got: list[Any], expected: list[Any], precision: Any) -> None:
-    """Check that the results on Tensors are those on arrays, up to rounding."""
+def _same_results(name: str, got: list[Any], expected: list[Any], points: list[Any], precision: Any) -> None:
+    """Check that the results on Tensors are those on arrays, up to rounding of them and of the arguments."""
     assert len(got) == len(expected), f"{name}: {len(got)} results on Tensors, {len(expected)} on arrays"
     for i, (have, want) in enumerate(zip(got, expected, strict=True)):
         for kind in ("shape", "dtype"):
@@ -221,7 +221,7 @@ def _same_results(name: str, got: list[Any], expected: list[Any], precision: Any
             assert on_tensors == on_arrays, f"{name}: {kind} {on_tensors} on Tensors, {on_arrays} on arrays"
         have = np.asarray(have.detach() if isinstance(have, Tensor) else have)
         slack = 100 * max(float(np.finfo(kind).eps) for kind in (want.dtype, precision))
-        largest = np.fmax.reduce(np.abs(want), axis=None, initial=0)
+        largest = max(np.fmax.reduce(np.abs(x), axis=None, initial=0) for x in (want, *points))
         _compare(f"{name}: on Tensors,", [f"result {i}"], [have], [want], slack, slack * float(largest))
 
 
