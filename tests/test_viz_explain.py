@@ -15,7 +15,7 @@ from matplotlib.mathtext import MathTextParser
 import tinygrad_edu as tg
 from tinygrad_edu import nn, recording
 from tinygrad_edu.viz.chain import explain
-from tinygrad_edu.viz.latex import fraction, latex, prose
+from tinygrad_edu.viz.latex import GREEK_NAMES, fraction, latex, prose
 from tinygrad_edu.viz.telling import equations
 
 
@@ -340,7 +340,8 @@ def test_a_gradient_that_does_not_arrive_is_explained():
 COMMANDS = {
     *("frac", "partial", "cdot", "circ", "mathrm", "text", "top", "prime", "hat", "bar", "tilde", "dot"),
     *("begin", "end", "hline", "ldots", "times", "geq", "leq", "neq", "sqrt", "infty", "vert", "Vert", "to"),
-    *("backslash", "wedge", "sim", "sum", "theta", "{", "}", "$", "%", "#", "&", "_", "\\", ";"),
+    *("backslash", "wedge", "sim", "sum", "{", "}", "$", "%", "#", "&", "_", "\\", ";"),
+    *GREEK_NAMES.split(),  # the letters that a name may spell
 }
 HOSTILE = [
     r"\input{/etc/passwd}",
