@@ -120,7 +120,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         output, inputs = vertex.data, node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
-    how = node.options(create_graph)
+    how = node.options(create_graph) if node.rule.saves else node.kwargs
     shares: list[tuple[Any, Any]] = []
     for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (may be fewer)
         if vjp is None:

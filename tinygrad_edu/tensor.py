@@ -65,10 +65,13 @@ def _own(data: Any, dtype: Any = None) -> Any:
 
 def _is_locked(array: Any) -> bool:
     """Tell whether nobody can write to an array's memory, not even through the array it is a view of."""
-    while isinstance(array, np.ndarray) and not array.flags.writeable:
-        if array.base is None:
+    while not array.flags.writeable:
+        base = array.base
+        if base is None:
             return True
-        array = array.base
+        if not isinstance(base, np.ndarray):
+            return False
+        array = base
     return False
 
 

@@ -152,10 +152,8 @@ class Optimizer:
             if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
                 raise _wrong_result(self, result)
             values, memory.state = result
-            if (
-                type(values) is np.ndarray and values.base is None
-            ):  # used nowhere else, so assign need not copy
-                values.setflags(False)  # type: ignore[call-arg]
+            if type(values) is np.ndarray and values.base is None:
+                values.setflags(False)  # type: ignore[call-arg]  # used nowhere else: assign need not copy
             param.assign(values)
             param.grad = None
             moved = True
