@@ -607,3 +607,13 @@ def test_set_weights_is_all_or_nothing() -> None:
     assert model.predict(X[:1]).tolist() == [[pytest.approx(1 / 3)] * 3]
     before[0][0] = 7.0  # copies, both ways
     assert model.get_weights()[0][0].tolist() == [0.0] * 4
+
+
+def test_a_model_shows_itself_in_a_notebook() -> None:
+    pytest.importorskip("graphviz")
+    model = nn.Sequential([nn.Dense(3, "relu", input_dim=4), nn.Dense(2, "softmax")])
+    bundle = model._repr_mimebundle_()
+    assert "Total params: 23" in bundle["text/plain"]
+    assert "dense_1" in bundle["image/svg+xml"]
+    assert "<iframe" in bundle["text/html"]
+    assert set(nn.Sequential([nn.Dense(3)])._repr_mimebundle_()) == {"text/plain"}

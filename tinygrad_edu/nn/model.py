@@ -426,6 +426,16 @@ class Sequential(Layer):
         """
         print_fn(self._table())
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the model in a notebook: its table, and the graph of one example on its way through."""
+        table = {"text/plain": self._table()}
+        shape = self.layers[0].input_shape if self.layers else None
+        if shape is None:
+            return table
+        from ..viz import mimebundle
+
+        return mimebundle(self(Tensor(np.zeros((1, *shape), np.float32), name="x"))) | table
+
     def _table(self) -> str:
         """Draw the table of `summary`."""
         rows = [("Layer (type)", "Output shape", "Param #")]
