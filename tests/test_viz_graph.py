@@ -291,3 +291,17 @@ def test_a_crowd_of_arguments_is_folded():
     graph = trace_graph(np.sum(np.stack([leaf(np.ones(2)) for _ in range(500)])))
     (box,) = fold(graph)
     assert box.title == "494 more arguments"
+
+
+def test_arrows_back_say_what_they_add_and_inputs_how_they_were_cut_off() -> None:
+    w = tg.Tensor([3.0, 4.0], requires_grad=True, name="w")
+    with tg.no_grad():
+        quiet = w * 1
+    loss = np.sum(w * w + w * w.detach() + w * quiet)
+    loss.backward()
+    source = viz.draw(loss).source
+    assert "+ ‖5‖" in source  # each of the two uses of w adds w
+    assert "detached: no gradient" in source
+    assert "computed under no_grad: no gradient" in source
+    assert "detached: no gradient" in viz.text(loss)
+    assert "+ ‖" not in viz.draw(loss, gradients=False).source

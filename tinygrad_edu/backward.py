@@ -122,7 +122,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
     how = node.options(create_graph) if node.rule.saves else node.kwargs
     shares: list[tuple[Any, Any]] = []
-    for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (may be fewer)
+    for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
         if vjp is None:
             continue
         if isinstance(arg, Recorded):

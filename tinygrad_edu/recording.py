@@ -122,7 +122,9 @@ def next_serial() -> int:
 class Recorded:
     """An array, the call that made it and its gradient: a `Tensor` without NumPy's operators and methods."""
 
-    __slots__ = ("__weakref__", "data", "grad", "hooks", "keeps_grad", "name", "node")
+    __slots__ = ("__weakref__", "cut", "data", "grad", "hooks", "keeps_grad", "name", "node")
+
+    cut: str  # how this Tensor lost its way back to Tensors that need gradients: "detached", "no_grad" or ""
 
     data: Any
     grad: Any
@@ -150,6 +152,7 @@ def make(data: Any, node: Node | None = None) -> Any:
     result.name = None
     result.keeps_grad = False
     result.hooks = ()
+    result.cut = ""
     return result
 
 
@@ -188,7 +191,10 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     recipe = RULES.get(fn)
     if not (needed and state.recording):
         value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
-        return _wrap(value[0] if recipe is not None and recipe.saves else value)
+        result = _wrap(value[0] if recipe is not None and recipe.saves else value)
+        if needed and isinstance(result, Recorded):
+            result.cut = "no_grad"
+        return result
     if recipe is None or len(recipe.vjps) < len(args):
         recipe = _checked_rule(fn, args)
         if recipe is CONSTANT:

@@ -181,6 +181,7 @@ class Tensor(Recorded):
         self.name = name
         self.keeps_grad = False
         self.hooks = ()
+        self.cut = ""
         self.requires_grad = requires_grad
 
     # What it is
@@ -334,6 +335,7 @@ class Tensor(Recorded):
     def detach(self) -> "Tensor":
         """Return a Tensor of the same values through which no gradient flows; it shares memory."""
         detached: Tensor = make(self.data)
+        detached.cut = "detached" if self.node is not None else self.cut
         return detached
 
     def assign(self, value: Any) -> "Tensor":

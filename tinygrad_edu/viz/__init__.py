@@ -96,7 +96,7 @@ def draw(
     >>> picture = draw(a * a + 1.0, gradients=True)
     >>> picture.write("graph.svg")  # doctest: +SKIP
     """
-    from .graph import trace_graph
+    from .graph import contributions, trace_graph
 
     try:
         from .dot import LEVELS, picture_of
@@ -106,7 +106,10 @@ def draw(
         ) from error
     if level not in LEVELS:
         raise ValueError(f"level= takes one of {', '.join(map(repr, LEVELS))}, and got {level!r}")
-    return picture_of(trace_graph(loss, gradients), level, title, limit, dot, timeout)
+    graph = trace_graph(loss, gradients)
+    seen_singly = level != "brief" and len(graph.nodes) <= limit
+    sent = contributions(loss, graph) if seen_singly else {}
+    return picture_of(graph, level, title, limit, sent, dot, timeout)
 
 
 def text(loss: Any, gradients: Literal["auto"] | bool = "auto", *, limit: int = 200) -> str:

@@ -8,9 +8,11 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from .fold import Box, contents, fold
 from .formula import rule_text
-from .graph import Edge, Graph, GraphNode
+from .graph import CUTS, Edge, Graph, GraphNode
 from .picture import Picture
 from .values import extremes, health, heatmap, readable, summary
 from .words import number, shape_text, visible
@@ -33,11 +35,17 @@ def escape(text: object, limit: int = 40) -> str:
 
 
 def picture_of(
-    graph: Graph, level: Level, title: str, limit: int, dot: Any = None, timeout: float = 20.0
+    graph: Graph,
+    level: Level,
+    title: str,
+    limit: int,
+    sent: dict[int, Any],
+    dot: Any = None,
+    timeout: float = 20.0,
 ) -> Picture:
-    """Draw a graph with Graphviz."""
+    """Draw a graph with Graphviz; `sent` is what goes back along each edge, by its order."""
     boxes = fold(graph, limit)
-    drawing = _Drawing(graph, level, boxes)
+    drawing = _Drawing(graph, level, boxes, sent)
     caption = _caption(graph, boxes, title, level)
     picture = Picture(dot=dot, timeout=timeout)
     picture.attr("graph", rankdir="TB", fontname="Helvetica", fontsize="11", nodesep="0.3", ranksep="0.35")
@@ -52,8 +60,9 @@ def picture_of(
 class _Drawing:
     """The nodes and boxes that are seen, and where they go."""
 
-    def __init__(self, graph: Graph, level: Level, boxes: Sequence[Box]):
+    def __init__(self, graph: Graph, level: Level, boxes: Sequence[Box], sent: dict[int, Any]):
         self.graph = graph
+        self.sent = sent
         self.level = level
         self.boxes = {f"f{number}": box for number, box in enumerate(boxes)}
         self.seen_as = [f"n{node.index}" for node in graph.nodes]
@@ -137,7 +146,7 @@ class _Drawing:
             straight = self._straight_down(edge)
             picture.edge(*ends, label=f"<{_forward_label(self.graph, edge, self.level)}>", **straight)
             if edge.order is not None:
-                label = f'<FONT COLOR="{BACK}">{_backward_label(edge)}</FONT>'
+                label = f'<FONT COLOR="{BACK}">{_backward_label(edge, self.sent)}</FONT>'
                 picture.edge(*ends, label=f"<{label}>", dir="back", style="dashed", color=BACK)
 
     def _straight_down(self, edge: Edge) -> dict[str, str]:
@@ -164,11 +173,17 @@ def _forward_label(graph: Graph, edge: Edge, level: Level) -> str:
     return f"{shape}<BR/>{escape(edge.slot)}"
 
 
-def _backward_label(edge: Edge) -> str:
+def _backward_label(edge: Edge, sent: dict[int, Any]) -> str:
+    """Write an edge's place in the backward pass, the size of what it adds, and what is summed on the way."""
     assert edge.order is not None
-    return f"<B> \u00a0{edge.order} \u00a0</B>" + (
-        f"<BR/>{escape(edge.unbroadcast, 80)}" if edge.unbroadcast else ""
-    )
+    lines = [f"<B> \u00a0{edge.order} \u00a0</B>"]
+    part = sent.get(edge.order)
+    if isinstance(part, (np.ndarray, np.generic)):
+        size = number(part) if part.ndim == 0 else f"‖{number(np.linalg.norm(part))}‖"
+        lines.append(escape(f"\u00a0+ {size}\u00a0"))
+    if edge.unbroadcast:
+        lines.append(escape(edge.unbroadcast, 80))
+    return "<BR/>".join(lines)
 
 
 def _table(graph: Graph, node: GraphNode, level: Level) -> str:
@@ -185,6 +200,8 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
             lines += [escape(line) for line in (extremes(node.value), _numbers(node.value)) if line]
         if node.outdated:
             lines.append(_small("assigned new values since", QUIET))
+        if node.cut:
+            lines.append(_small(CUTS[node.cut], QUIET))
         rows.append(_pair(lines, node.value))
     rows += _gradient_rows(graph, node, level)
     if node.record is not None and level != "brief":
@@ -299,7 +316,7 @@ def _caption(graph: Graph, boxes: Sequence[Box], title: str, level: Level) -> st
         lines.append(escape(graph.note, 200))
     text = "".join(f'<TR><TD COLSPAN="6">{line}</TD></TR>' for line in lines)
     key = "".join(f'<TD BGCOLOR="{color}">{role}</TD>' for role, color in HEADERS.items())
-    back = "← gradients, numbered in the order of the backward pass"
+    back = "← gradients, numbered in the order of the backward pass, with the size of what they add"
     arrows = f'<TD>→ values</TD><TD><FONT COLOR="{BACK}">{back}</FONT></TD>'
     letters = (
         f'<TR><TD COLSPAN="6"><FONT COLOR="{BACK}">{LETTERS}</FONT></TD></TR>' if level != "brief" else ""

@@ -25,6 +25,10 @@ GETITEM = inspect.unwrap(getitem)
 Wish = Literal["auto"] | bool
 
 
+# how a node says that no gradient flows through it although it was computed from parameters
+CUTS = {"detached": "detached: no gradient", "no_grad": "computed under no_grad: no gradient"}
+
+
 @dataclass(eq=False)
 class GraphNode:
     """One array in the graph: an input, a parameter, or the result of a call (the loss being the last)."""
@@ -40,6 +44,7 @@ class GraphNode:
     gradient: Any = None
     held: Any = None  # what a leaf's .grad holds
     outdated: bool = False  # whether a leaf was assigned new values since
+    cut: str = ""  # how an input lost its way back to parameters: "detached" or "no_grad"
     variable: str | None = None  # what the user's line calls it
     record: Node | None = field(default=None, repr=False)
 
@@ -235,7 +240,7 @@ def _leaf(index: int, arg: Any, value: Any) -> GraphNode:
         return GraphNode(index, "input", None, value)
     role: Role = "parameter" if arg.node is LEAF else "input"
     held = None if arg.grad is None else arg.grad.data
-    return GraphNode(index, role, _name(arg), value, held=held, outdated=arg.data is not value)
+    return GraphNode(index, role, _name(arg), value, held=held, outdated=arg.data is not value, cut=arg.cut)
 
 
 def _computed(

@@ -1,6 +1,6 @@
 """The graph as a tree of text, for terminals and logs: what a result was computed from, line by line."""
 
-from .graph import Graph, GraphNode
+from .graph import CUTS, Graph, GraphNode
 from .values import health, summary
 from .words import number, shape_text, visible
 
@@ -57,6 +57,8 @@ def _line(graph: Graph, node: GraphNode) -> str:
         parts.append(_gradient(graph, node))
     if node.outdated:
         parts.append("assigned new values since")
+    if node.cut:
+        parts.append(CUTS[node.cut])
     if node.where:
         parts.append(visible(node.where))
     return "  ".join(parts)
