@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .at import At
 from .backward import backward
 from .recording import (
     LEAF,
@@ -25,7 +26,7 @@ from .recording import (
     results_are,
     tensors_in,
 )
-from .rules.indexing import add_at, getitem, multiply_at, set_at
+from .rules.indexing import getitem
 from .rules.shapes import astype
 
 _call: Callable[..., "Tensor"] = apply
@@ -621,51 +622,6 @@ class Tensor(Recorded):
 
     def __rpow__(self, base: Any) -> "Tensor":
         return _call(np.power, (base, self))
-
-
-_NO_INDEX = object()
-
-
-class At:
-    """Where in a Tensor to set, add or multiply; see `Tensor.at`."""
-
-    def __init__(self, x: Tensor, index: Any = _NO_INDEX):
-        self._x, self._where = x, index
-
-    @property
-    def _index(self) -> Any:
-        if self._where is _NO_INDEX:
-            raise TypeError("x.at needs an index:  x.at[i].set(value),  or x.at[...] for all of x")
-        return self._where
-
-    def _value(self, value: Any) -> Any:
-        """Give a value the dtype of the Tensor, unless that loses what is behind the point."""
-        value = value if hasattr(value, "dtype") else np.asarray(value)
-        if not np.can_cast(value.dtype, self._x.dtype, "same_kind"):
-            raise TypeError(
-                f"x of dtype {self._x.dtype} cannot hold {value.dtype}; convert it first, as x.astype(float)"
-            )
-        return value.astype(self._x.dtype)
-
-    def __getitem__(self, index: Any) -> "At":
-        return At(self._x, index)
-
-    def set(self, value: Any) -> Tensor:
-        """Return the Tensor with other values there."""
-        return _tensor(set_at(self._x, self._index, self._value(value)))
-
-    def add(self, value: Any) -> Tensor:
-        """Return the Tensor with something added there; a place named twice gets both."""
-        return _tensor(add_at(self._x, self._index, self._value(value)))
-
-    def multiply(self, value: Any) -> Tensor:
-        """Return the Tensor with its values there multiplied."""
-        return _tensor(multiply_at(self._x, self._index, self._value(value)))
-
-
-def _tensor(result: Any) -> Tensor:
-    assert isinstance(result, Tensor)
-    return result
 
 
 results_are(Tensor)

@@ -54,10 +54,9 @@ def check_gradient(
         argnums: which arguments to differentiate; all by default.
         kwargs: keyword arguments, which are not differentiated.
         order: 1 to leave out the gradient of the gradient.
-        rtol: the relative error allowed in float64. Rounding of the terms summed is allowed on top.
+        rtol: the relative error allowed in float64, on top of the rounding of the terms summed.
         step: for the measured slope, see `numerical_gradient`; `f` must be smooth within 4 steps.
-        float32: whether to check float32.
-        seed: for the random gradients.
+        float32, seed: whether to check float32; a seed for the random gradients.
 
     Raises:
         AssertionError: names the function, the argument, the element, and the two values.
