@@ -3,7 +3,8 @@
 import importlib
 from typing import Any
 
-from .recording import NoGradientRule, no_grad, primitive
+from .capture import CaptureError, jit
+from .recording import NoGradientRule, no_grad, opaque, primitive
 from .rules import RULES, constant, define, rule
 from .rules import elementwise as _elementwise
 from .rules import indexing as _indexing
@@ -30,6 +31,7 @@ from .transforms import (
 __version__ = "0.1.0"
 __all__ = [
     "RULES",
+    "CaptureError",
     "NoGradientRule",
     "Tensor",
     "checkpoint",
@@ -43,9 +45,11 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "jit",
     "jvp",
     "nn",
     "no_grad",
+    "opaque",
     "primitive",
     "rule",
     "stop_gradient",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .recording import LEAF, Node, Recorded, function_name, make, recording_as, tensors_in
+from .recording import LEAF, Node, Recorded, current_trace, function_name, make, recording_as, tensors_in
 from .rules import unbroadcast
 
 
@@ -62,6 +62,7 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
     totals: dict[int, Any] = {}
     queue: list[tuple[int, Any]] = []
     leaves, found = [], []
+    trace = current_trace()
     arriving = starts
     while True:
         for vertex, part in arriving:
@@ -78,6 +79,8 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
             break
         vertex = heappop(queue)[1]
         total = totals.pop(id(vertex))
+        if trace is not None:
+            trace.differentiate(vertex, total)
         stops_here = id(vertex) in kept
         if vertex.hooks and (hooks or not stops_here):
             total = _hooked(vertex, total, create_graph)
@@ -87,6 +90,8 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
     for leaf in leaves:
         if not wanted or id(leaf) in kept:
             total = totals[id(leaf)]
+            if trace is not None:
+                trace.differentiate(leaf, total)
             found.append((leaf, _hooked(leaf, total, create_graph) if leaf.hooks and hooks else total))
     return found
 

@@ -38,7 +38,7 @@ _internal = _Internal()
 
 
 class State(NamedTuple):
-    """What this thread or task is doing: recording calls or not, inside which layers and transforms.
+    """What this thread or task is doing: recording calls or not, inside which layers, transforms and capture.
 
     `outer` is the state around the innermost ``with`` block, to go back to.
     """
@@ -46,6 +46,7 @@ class State(NamedTuple):
     recording: bool = True
     scope: tuple[str, ...] = ()
     transforms: int = 0
+    trace: Any = None
     outer: "State | None" = None
 
 
@@ -98,9 +99,26 @@ class Node:
 
     def source(self) -> tuple[str, int]:
         """Return the file and line of the user's code that made the call."""
-        code, instruction = self.place
-        lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
-        return code.co_filename, lines[0] if lines else code.co_firstlineno
+        return line_of(self.place)
+
+
+def line_of(place: tuple[Any, int]) -> tuple[str, int]:
+    """Return the file and line of an instruction in a code object."""
+    code, instruction = place
+    lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
+    return code.co_filename, lines[0] if lines else code.co_firstlineno
+
+
+def users_place() -> tuple[Any, int]:
+    """Return the innermost place in code that is not this package's, where the user made a call."""
+    frame: Any = sys._getframe(1)
+    while (_internal[frame.f_code.co_filename] or _numpys(frame)) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _numpys(frame: Any) -> bool:
+    return bool(frame.f_globals.get("__name__", "").partition(".")[0] == "numpy")
 
 
 def function_name(fn: Function) -> str:
@@ -169,6 +187,9 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     Raises:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
+    state = _state.get()
+    if state.trace is not None:
+        state.trace.read(args, kwargs)
     needed = listed = False
     arrays = []
     for arg in args:
@@ -183,7 +204,6 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             arrays.append(unwrap(arg))
         else:
             arrays.append(arg)
-    state = _state.get()
     if kwargs:
         if state.recording and needs_gradient(list(kwargs.values())):
             return _apply_by_position(fn, args, kwargs)
@@ -412,17 +432,85 @@ class Block:
 
 def inside(layer: str) -> Block:
     """Mark the calls made in a ``with`` block as made in a layer, which pictures draw as a box."""
-    return Block(lambda now: State(now.recording, (*now.scope, layer), now.transforms, now))
+    return Block(lambda now: State(now.recording, (*now.scope, layer), now.transforms, now.trace, now))
 
 
 def transforming() -> Block:
     """Record the calls of a function under a transform (such as `grad`), and count transforms inside it."""
-    return Block(lambda now: State(True, now.scope, now.transforms + 1, now))
+    return Block(lambda now: State(True, now.scope, now.transforms + 1, now.trace, now))
 
 
 def recording_as(on: bool) -> Block:
     """Switch recording on or off in a ``with`` block."""
-    return Block(lambda now: State(on, now.scope, now.transforms, now))
+    return Block(lambda now: State(on, now.scope, now.transforms, now.trace, now))
+
+
+def capturing(trace: Any) -> Block:
+    """Hand the calls made in a ``with`` block to a trace, which writes them down (see `capture`)."""
+    return Block(lambda now: State(now.recording, now.scope, now.transforms, trace, now))
+
+
+def current_trace() -> Any:
+    """Return the trace that calls made here and now are handed to, if there is one."""
+    return _state.get().trace
+
+
+def live(get: Callable[[], Any], name: str) -> Any:
+    """Return a number that may be another one each time; under capture it is asked for again on every call.
+
+    >>> live(lambda: 0.1, "learning_rate")
+    0.1
+    """
+    trace = _state.get().trace
+    return get() if trace is None else trace.number(get, name)
+
+
+def settled(get: Callable[[], R]) -> R:
+    """Return a fact that decides what is computed; under capture, another answer makes another program.
+
+    >>> settled(lambda: True)
+    True
+    """
+    trace = _state.get().trace
+    return get() if trace is None else trace.fact(get)
+
+
+def afterwards(effect: Callable[[], None]) -> None:
+    """Run what changes something other than Tensors: now, or under capture after every call."""
+    trace = _state.get().trace
+    if trace is None:
+        effect()
+    else:
+        trace.effects.append(effect)
+
+
+def opaque(fn: Callable[P, R]) -> Callable[P, R]:
+    """Have capture write down a call of `fn` as one call, and not look at what happens inside.
+
+    For functions that write into arrays of their own, or call code that takes nothing but plain arrays. It
+    must be a function of its arguments alone.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> @tg.primitive(lambda g, y, x: g * (x > 0))
+    ... @tg.opaque
+    ... def relu(x):
+    ...     y = np.array(x)
+    ...     y[y < 0] = 0
+    ...     return y
+    >>> tg.jit(tg.grad(lambda x: np.sum(relu(x))))(np.array([-1.0, 2.0]))
+    array([0., 1.])
+    """
+
+    @functools.wraps(fn)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        trace = _state.get().trace
+        if trace is None:
+            return fn(*args, **kwargs)
+        found: R = trace.call(fn, args, kwargs)
+        return found
+
+    return call
 
 
 def inside_transform() -> bool:

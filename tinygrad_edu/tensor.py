@@ -18,6 +18,7 @@ from .recording import (
     NoGradientRule,
     Recorded,
     apply,
+    current_trace,
     function_name,
     inside_transform,
     is_recording,
@@ -350,6 +351,9 @@ class Tensor(Recorded):
         """
         if self.node is not None and self.node is not LEAF:
             raise RuntimeError("only a leaf can be assigned to; this Tensor is the result of a recorded call")
+        trace = current_trace()
+        if trace is not None:
+            trace.assign(self, value)
         new = _own(value.data if isinstance(value, Tensor) else value)
         if new.shape != self.data.shape:
             raise ValueError(f"assign needs values of shape {self.shape}, and got {new.shape}")

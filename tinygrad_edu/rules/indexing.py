@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import primitive
+from ..recording import opaque, primitive
 from . import as_array, cast, define, rule, unbroadcast
 
 
@@ -17,6 +17,7 @@ def getitem(a: Any, index: Any) -> Any:
 
 
 @primitive(lambda g, y, values, index, shape: g[index])
+@opaque
 def put(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of the given shape with `values` added at `index`; a place named twice gets both."""
     total = np.zeros_like(values, shape=shape)
@@ -35,6 +36,7 @@ rule(getitem, lambda g, y, a, index: put(g, index, a.shape))
     None,
     lambda g, y, a, index, v: unbroadcast(g[index] * last_there(index, a.shape), np.shape(v)),
 )
+@opaque
 def set_at(a: Any, index: Any, v: Any) -> Any:
     """Return a copy of `a` with ``a[index] = v``; where a place is named twice, the last value stays."""
     result = a.copy() if a.ndim else np.array(a)

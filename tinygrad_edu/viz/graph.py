@@ -17,7 +17,7 @@ from ..backward import gradients as run_backward
 from ..backward import shares
 from ..recording import LEAF, Node, Recorded
 from ..rules.indexing import getitem
-from .source import Sources
+from ..source import Sources
 from .words import is_array, shape_text, spelled
 
 Role = Literal["input", "parameter", "op", "loss"]

@@ -9,7 +9,7 @@ import linecache
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..recording import Node, Recorded
+from .recording import Node, Recorded
 
 OPERATORS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.Add: ("add",),

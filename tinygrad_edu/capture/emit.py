@@ -1,0 +1,431 @@
+"""Emit: a program as NumPy source that a person could have written, compiled with exec.
+
+The text has an outer function, ``program``, that makes the buffers once and returns the inner one, ``step``,
+which is called again and again. A second emitter (of compiled loops, say) would stand beside this module and
+read the same `Program`.
+"""
+
+import builtins
+import functools
+import itertools
+import keyword
+import linecache
+import operator
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..recording import function_name, line_of
+from ..rules.indexing import getitem, is_basic
+from ..rules.shapes import astype
+from ..source import Sources
+from .memory import PUT, SET_AT, VIEWS
+from .pack import Block
+from .program import Program, Residence
+from .trace import Call, Draw, Traced, traced_in
+
+OPERATORS: dict[Any, str] = {
+    **{np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"},
+    **{operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"},
+    **{operator.floordiv: "//", operator.mod: "%", operator.matmul: "@", operator.lt: "<", operator.le: "<="},
+    **{operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=", operator.and_: "&"},
+    **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
+}
+PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
+NAMES = {  # what results are called that have no name in the user's code
+    **{"matmul": "product", "dot": "product", "reduce": "total", "exp": "powers", "log": "logs"},
+    **{"add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio", "vdot": "product"},
+    **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
+}
+
+KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
+
+
+class Emitted(NamedTuple):
+    """Source text, the function it defines, and how to call that.
+
+    `make` takes the constants and returns a new ``step`` with buffers of its own. Its arguments are, in
+    this order: `arguments` (values), then for each residence the arrays of `now` and of `new` by number, 0 for
+    the flat array.
+    """
+
+    source: str
+    make: Callable[[], Callable[..., Any]]
+    arguments: list[Traced]
+    now: list[list[int]]
+    new: list[list[int]]
+    outputs: dict[Traced, int]
+    buffers: int
+    nbytes: int
+
+
+def emit(program: Program, title: str, argument_names: dict[Traced, str]) -> Emitted:
+    """Write a program as source, and compile it."""
+    return _Writer(program, argument_names).write(title)
+
+
+class _Writer:
+    def __init__(self, program: Program, argument_names: dict[Traced, str]):
+        self.program = program
+        self.taken = {"np", "program", "step", *keyword.kwlist, *dir(builtins)}
+        self.names: dict[Traced, str] = {}
+        self.used: set[Traced] = set()
+        self.constants: dict[int, tuple[str, Any]] = {}
+        self.imports: set[str] = set()
+        self.sources = Sources()
+        self.setup: list[str] = []
+        self.lines: list[tuple[str, str]] = []
+        self.nbytes = 0
+        self.root, self.buffer = program.plan.root, program.plan.buffer
+        self.outputs = traced_in([program.result, [g for _, g in program.gradients]])
+        self._name_inputs(argument_names)
+
+    # Names
+
+    def unique(self, wanted: str) -> str:
+        """Return a Python name like the one wanted that nothing else has."""
+        name = re.sub(r"\W+", "_", wanted).strip("_") or "value"
+        name = f"v{name}" if name[0].isdigit() else name
+        found = name
+        for number in itertools.count(2):
+            if found not in self.taken:
+                break
+            found = f"{name}_{number}"
+        self.taken.add(found)
+        return found
+
+    def _name_inputs(self, argument_names: dict[Traced, str]) -> None:
+        for value, name in argument_names.items():
+            self.names[value] = self.unique(name)
+        for value, source in self.program.inputs.items():
+            if value not in self.names:
+                self.names[value] = self.unique(value.name or source.kind)
+        for residence in self.program.residences:
+            self._name_residence(residence)
+        for flat in self.program.flats:
+            self.names[flat] = self.unique(flat.name or "others")
+
+    def _name_residence(self, residence: Residence) -> None:
+        parts = [self.names[part] for part in residence.parts]
+        whole = parts[0]
+        if len(parts) > 1:
+            ends = {part.name.rpartition(".")[2] for part in residence.parts if part.name}
+            trained = residence.home.tensors[0].node is not None
+            whole = self.unique("parameters" if trained else ends.pop() if len(ends) == 1 else "states")
+        self.names[residence.now] = whole if len(parts) > 1 else self.unique(f"flat_{whole}")
+        self.names[residence.new] = self.unique(f"new_{whole}" if len(parts) > 1 else f"flat_new_{whole}")
+        for value, name in zip(residence.new_parts, parts, strict=True):
+            self.names[value] = self.unique(f"new_{name}")
+
+    def name(self, value: Traced) -> str:
+        """Return how a value is written: the name of the buffer it lives in, or one of its own."""
+        self.used.add(value)
+        if value in self.names:
+            return self.names[value]
+        first = self.buffer.get(value)
+        if first is not None and first is not value:
+            self.names[value] = self.name(first)
+        else:
+            self.names[value] = self.unique(self._wish(value))
+        return self.names[value]
+
+    @functools.cached_property
+    def wishes(self) -> dict[Traced, str]:
+        """What values should be called: gradients after what they are the gradients of."""
+        found: dict[Traced, str] = {}
+        for call in self.program.calls:
+            if call.node is None and call.place is not None:
+                assigned = self.sources.names(call)[0] if not isinstance(call.fn, Draw) else None  # type: ignore[arg-type]
+                if assigned:
+                    found[call.out] = assigned
+        for value, gradient in self.program.names:
+            if type(gradient) is Traced and gradient not in found and type(value) is Traced:
+                base = self.names.get(value) or found.get(value) or self._plain_wish(value)
+                found[gradient] = f"d_{base}"
+        return found
+
+    def _wish(self, value: Traced) -> str:
+        return self.wishes.get(value) or self._plain_wish(value)
+
+    def _plain_wish(self, value: Traced) -> str:
+        if value.name:
+            return value.name
+        if value.call is None:
+            return "value"
+        name = value.call.name
+        of = getattr(value.call.fn, "__self__", None)
+        if isinstance(of, np.ufunc):
+            name = of.__name__ if of is not np.add else "reduce"
+        return NAMES.get(name, name)
+
+    # Text of arguments
+
+    def text(self, value: Any) -> str:
+        """Write an argument of a call."""
+        kind = type(value)
+        if kind is Traced:
+            return self.name(value)
+        if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+            return f"np.{value.dtype.name}({self.text(value.item())})"
+        if kind is float:
+            return repr(value) if np.isfinite(value) else f'float("{value}")'
+        if value is None or value is Ellipsis or kind in (int, bool, str):
+            return "..." if value is Ellipsis else repr(value)
+        if kind is slice:
+            return f"slice({self.text(value.start)}, {self.text(value.stop)}, {self.text(value.step)})"
+        if kind is list:
+            return f"[{', '.join(map(self.text, value))}]"
+        if kind is tuple:
+            return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
+        if isinstance(value, np.dtype):
+            return f"np.{value.name}" if hasattr(np, value.name) else f"np.dtype({value.str!r})"
+        if isinstance(value, type) and issubclass(value, np.generic):
+            return f"np.{np.dtype(value).name}"
+        return self.constant(value)
+
+    def constant(self, value: Any) -> str:
+        """Give an array (or another object) a name in the outer function."""
+        if id(value) not in self.constants:
+            self.constants[id(value)] = self.unique("constant"), value
+        return self.constants[id(value)][0]
+
+    def index(self, index: Any) -> str:
+        """Write what stands between the brackets of an index."""
+        if type(index) is tuple and index:
+            inside = ", ".join(map(self._place, index))
+            return inside + "," if len(index) == 1 else inside
+        return self._place(index)
+
+    def _place(self, part: Any) -> str:
+        if type(part) is not slice:
+            return self.text(part)
+        ends = ["" if end is None else self.text(end) for end in (part.start, part.stop, part.step)]
+        return ":".join(ends[:2] if part.step is None else ends)
+
+    def function(self, fn: Any) -> str:
+        """Write a function, and note what has to be imported for it."""
+        of = getattr(fn, "__self__", None)
+        if isinstance(of, np.ufunc):
+            return f"{self.function(of)}.{fn.__name__}"
+        name = function_name(fn)
+        head, _, path = name.partition(".")
+        if head == "np" and _resolved(np, path) is fn:
+            return name
+        module = "scipy.special" if isinstance(fn, np.ufunc) else getattr(fn, "__module__", None) or ""
+        plain = getattr(fn, "__name__", "")
+        found = getattr(sys.modules.get(module), plain, None) if plain.isidentifier() else None
+        if module != "__main__" and fn in (found, getattr(found, "__wrapped__", None)):
+            self.imports.add(f"from {module} import {plain}")
+            self.taken.add(plain)
+            return plain
+        return self.constant(fn)
+
+    # Text of calls
+
+    def expression(self, call: Call) -> str:
+        """Write a call that makes its own result."""
+        fn, args = call.fn, call.args
+        scalars = not any(isinstance(getattr(a, "example", a), np.ndarray) for a in args)
+        if fn in OPERATORS and len(args) == 2 and scalars and not call.kwargs:
+            return f"{self._operand(args[0])} {OPERATORS[fn]} {self._operand(args[1])}"
+        if fn in PREFIXES and scalars:
+            return f"{PREFIXES[fn]}{self._operand(args[0])}"
+        if fn is getitem or fn is operator.getitem:
+            return f"{self.text(args[0])}[{self.index(args[1])}]"
+        if fn is astype:
+            return f"{self.text(args[0])}.astype({self.text(args[1])})"
+        if isinstance(fn, Draw):
+            return f"{self.text(args[0])}.{fn.__name__}({self._given(args[1:], call.kwargs)})"
+        if fn in VIEWS and isinstance(args[0], Traced) and self.root.get(call.out) is not call.out:
+            return self._view(call)
+        return f"{self.function(fn)}({self._given(args, call.kwargs)})"
+
+    def _operand(self, arg: Any) -> str:
+        text = self.text(arg)
+        return f"({text})" if text.startswith("-") else text
+
+    def _view(self, call: Call) -> str:
+        """Write a view by a method, which is shorter and sooner than the function."""
+        fn, args, text = call.fn, call.args, self.text(call.args[0])
+        if fn is np.transpose:
+            return f"{text}.T" if len(args) == 1 else f"{text}.transpose({self.text(args[1])})"
+        if fn is np.swapaxes:
+            return f"{text}.swapaxes({args[1]}, {args[2]})"
+        if fn in (np.reshape, np.expand_dims, np.squeeze, np.ravel) and "order" not in call.kwargs:
+            return f"{text}.reshape({self.text(call.out.shape)})"
+        return f"{self.function(fn)}({self._given(args, call.kwargs)})"
+
+    def _given(self, args: Any, kwargs: Any) -> str:
+        parts = [self.text(arg) for arg in args]
+        return ", ".join(parts + [f"{key}={self.text(arg)}" for key, arg in kwargs.items()])
+
+    def statement(self, call: Call) -> str:
+        """Write the line for a call."""
+        out = call.out
+        if out not in self.buffer and out not in self.program.places:
+            return f"{self.name(out)} = {self.expression(call)}"
+        into = self.name(out)
+        fn, args = call.fn, call.args
+        if fn is astype:
+            return f'np.copyto({into}, {self.text(args[0])}, casting="unsafe")'
+        if fn in (PUT, PUT.__wrapped__):
+            put = f"{into}.fill(0); "
+            if is_basic(args[1]):
+                return put + f"{into}[{self.index(args[1])}] = {self.text(args[0])}"
+            return put + f"np.add.at({into}, {self.text(args[1])}, {self.text(args[0])})"
+        if fn in (SET_AT, SET_AT.__wrapped__):
+            return (
+                f"np.copyto({into}, {self.text(args[0])}); "
+                f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
+            )
+        return f"{self.function(fn)}({self._given(args, call.kwargs)}, out={into})"
+
+    # The whole
+
+    def write(self, title: str) -> Emitted:
+        """Write everything, and compile it."""
+        program = self.program
+        for value in [*self.buffer, *program.places]:
+            self._make_room(value)
+        for call in program.calls:
+            hoisted = call.out not in self.buffer and call.out not in program.places and self._is_fixed(call)
+            if hoisted:
+                self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
+            else:
+                self.lines.append((self.statement(call), self._comment(call)))
+        returned = [self._returned(value) for value in dict.fromkeys(self.outputs)]
+        self.lines.append((f"return ({''.join(text + ', ' for text in returned)})".replace(", )", ",)"), ""))
+        arguments = [v for v in program.inputs if v in self.used and v not in self._resident]
+        arguments.sort(key=lambda v: KINDS.index(program.inputs[v].kind))
+        now = [self._picked([r.now, *r.parts]) for r in program.residences]
+        new = [self._picked([r.new, *r.new_parts]) for r in program.residences]
+        signature = [self.names[value] for value in arguments]
+        for residence, first, second in zip(program.residences, now, new, strict=True):
+            signature += [self.names[[residence.now, *residence.parts][i]] for i in first]
+            signature += [self.names[[residence.new, *residence.new_parts][i]] for i in second]
+        source = self._source(title, signature)
+        make = _compiled(source, [value for _, value in self.constants.values()])
+        outputs = {value: i for i, value in enumerate(dict.fromkeys(self.outputs))}
+        rooms = len(set(self.buffer.values())) + len(program.flats)
+        return Emitted(source, make, arguments, now, new, outputs, rooms, self.nbytes)
+
+    @functools.cached_property
+    def _resident(self) -> set[Traced]:
+        return {part for r in self.program.residences for part in r.parts}
+
+    def _picked(self, values: list[Traced]) -> list[int]:
+        return [i for i, value in enumerate(values) if value in self.used]
+
+    def _is_fixed(self, call: Call) -> bool:
+        """Tell whether a call looks, in a way that never changes, at an array that is made once."""
+        if self.root.get(call.out) is call.out or len(traced_in(call.args)) != 1 or call.kwargs:
+            return False
+        (value,) = traced_in(call.args)
+        root = self.root.get(value, value)
+        made = root in self.buffer or self.program.places.get(root, (None,))[0] in self.program.flats
+        return made and (value is root or value in self.hoisted) and not self.hoisted.add(call.out)
+
+    @functools.cached_property
+    def hoisted(self) -> Any:
+        """Values that the outer function has: views of buffers."""
+        return set()
+
+    def _make_room(self, value: Traced) -> None:
+        """Write the line of the outer function that makes a buffer, or names a part of a flat array."""
+        place = self.program.places.get(value)
+        if place is None:
+            if self.buffer[value] is value:
+                self.nbytes += value.example.nbytes
+                self.setup.append(f"{self.name(value)} = {self._empty(value)}")
+            return
+        flat, block = place
+        residence = next((r for r in self.program.residences if r.new is flat), None)
+        if residence is None:
+            if not any(line.startswith(f"{self.names[flat]} = ") for line in self.setup):
+                self.nbytes += flat.example.nbytes
+                self.setup.append(f"{self.names[flat]} = {self._empty(flat)}")
+            self.setup.append(f"{self.name(value)} = {block.spelled(self.names[flat])}")
+        elif block.size == flat.size and len(residence.parts) > 1:
+            self.names[value] = self.name(flat)
+        else:
+            (part,) = residence.new_parts
+            self.names[value] = self.name(part)
+
+    def _empty(self, value: Traced) -> str:
+        example = value.example
+        shape, dtype = self.text(value.shape), self.text(value.dtype)
+        if example.flags.c_contiguous:
+            return f"np.empty({shape}, {dtype})"
+        if example.flags.f_contiguous:
+            return f'np.empty({shape}, {dtype}, order="F")'
+        block = Block(0, value.shape, example.strides, value.size)
+        return block.spelled(f"np.empty({value.size}, {dtype})").replace(f"[0:{value.size}]", "")
+
+    def _returned(self, value: Traced) -> str:
+        """Write a result for the caller, who gets an array of his own."""
+        text = self.name(value)
+        root = self.root.get(value, value)
+        source = self.program.inputs.get(root)
+        own = source.kind == "argument" if source else root not in self.buffer and root not in self.program.places
+        return text if own or not isinstance(value.example, np.ndarray) else f"{text}.copy()"
+
+    def _comment(self, call: Call) -> str:
+        """Say which of the user's lines a call comes from, and which function's gradient rule made it."""
+        if call.place is None:
+            return ""
+        file, line = line_of(call.place)
+        where = f"{os.path.basename(file)}:{line}"
+        if call.node is not None:
+            return f"{where}: gradient of {call.node.name}"
+        return f"{where}: {linecache.getline(file, line).strip()}".rstrip(": ")
+
+    def _source(self, title: str, signature: list[str]) -> str:
+        names = [name for name, _ in self.constants.values()]
+        head = f"    def step({', '.join(signature)}):"
+        if len(head) > 110:
+            rows = list(_wrapped(signature, 96))
+            head = "    def step(\n" + "".join(f"        {row},\n" for row in rows) + "    ):"
+        text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
+        text += [f"def program({', '.join(names)}):"]
+        text += [f"    {line}" for line in self.setup]
+        text += ["", head] if self.setup else [head]
+        width = min(max((len(line) for line, note in self.lines if note), default=0), 76)
+        before = ""
+        for line, note in self.lines:
+            shown = note if note != before or note == "" else '"'
+            before = note
+            text.append(f"        {line:{width}}  # {shown}" if note else f"        {line}")
+        text += ["", "    return step", ""]
+        return "\n".join(text)
+
+
+def _wrapped(words: list[str], width: int) -> Iterator[str]:
+    row: list[str] = []
+    for word in words:
+        if row and len(", ".join([*row, word])) > width:
+            yield ", ".join(row)
+            row = []
+        row.append(word)
+    yield ", ".join(row)
+
+
+def _resolved(module: Any, path: str) -> Any:
+    for part in path.split("."):
+        module = getattr(module, part, None)
+    return module
+
+
+_numbers = itertools.count(1)
+
+
+def _compiled(source: str, constants: list[Any]) -> Callable[[], Callable[..., Any]]:
+    """Compile source text so that tracebacks can show its lines."""
+    filename = f"<jit program {next(_numbers)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    world: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), world)
+    return functools.partial(world["program"], *constants)

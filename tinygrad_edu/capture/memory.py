@@ -1,0 +1,148 @@
+"""Memory: in which buffer each result lives, and which may be overwritten.
+
+Buffers are made once and serve every call of the program. A result gets one from the moment it is computed until
+its last reader; then the next result of its kind moves in. An elementwise call may even write over the very
+array that it reads for the last time. What is handed to the caller is never in a buffer.
+"""
+
+import operator
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..rules.indexing import getitem, put, set_at
+from ..rules.shapes import astype
+from .simplify import is_elementwise, reads
+from .trace import Call, Traced
+
+# functions whose result may lie in the memory of their argument
+VIEWS = {
+    *(np.reshape, np.transpose, np.swapaxes, np.expand_dims, np.squeeze, np.ravel, np.broadcast_to, np.moveaxis),
+    *(np.diagonal, np.real, np.flip, np.rollaxis, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.rot90),
+    *(np.flipud, np.fliplr, np.split, np.array_split, np.unstack, np.broadcast_arrays, np.matrix_transpose),
+    *(getitem, operator.getitem),
+}
+PUT, SET_AT = put.__wrapped__, set_at.__wrapped__  # type: ignore[attr-defined]
+WRITERS = {astype, PUT, SET_AT, PUT.__wrapped__, SET_AT.__wrapped__}  # which emit writes out
+
+
+class Plan(NamedTuple):
+    """Where everything is: for each value in memory its root, for each root its buffer."""
+
+    root: dict[Traced, Traced]
+    buffer: dict[Traced, Traced]  # for a root in a buffer: the first value that lived in it
+    fixed: set[Traced]  # roots whose array is the same one on every call
+    inputs: set[Traced]
+
+
+def takes_out(call: Call) -> bool:
+    """Tell whether a call can write its result into a given array."""
+    fn, example = call.fn, call.out.example
+    if type(example) is not np.ndarray or example.ndim == 0 or not example.size:
+        return False
+    if isinstance(fn, np.ufunc):
+        return fn.nout == 1
+    if isinstance(getattr(fn, "__self__", None), np.ufunc):
+        return fn.__name__ in ("reduce", "accumulate")
+    if fn is np.dot:
+        return bool(example.flags.c_contiguous)
+    return fn in WRITERS or fn in (np.concatenate, np.stack)
+
+
+def owner(array: Any) -> Any:
+    """Return the array that holds the memory that a view looks at."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def roots(calls: list[Call], inputs: Iterable[Traced]) -> dict[Traced, Traced]:
+    """Find for each value whose memory it lies in: its own, or that of an earlier value it is a view of."""
+    root: dict[Traced, Traced] = {}
+    owners: dict[int, Traced] = {}
+    for value in inputs:
+        root[value] = value
+        owners.setdefault(id(owner(value.example)), value)
+    for call in calls:
+        out = call.out
+        root[out] = out
+        if isinstance(out.example, tuple):
+            continue
+        held = owner(out.example)
+        if not isinstance(out.example, np.ndarray) or takes_out(call):
+            pass
+        elif id(held) in owners:
+            root[out] = owners[id(held)]
+        elif call.fn in VIEWS or held is not out.example:
+            arrays = [v for v in reads(call) if isinstance(v.example, (np.ndarray, tuple))]
+            if arrays:  # of a repeated call, whose own example is gone
+                root[out] = root.get(arrays[0], arrays[0])
+        owners.setdefault(id(held), root[out])
+    return root
+
+
+def last_reads(calls: list[Call], root: dict[Traced, Traced]) -> dict[Traced, int]:
+    """Find the number of the last call that reads a root, or a view of it."""
+    last: dict[Traced, int] = {}
+    for i, call in enumerate(calls):
+        for value in reads(call):
+            last[root.get(value, value)] = i
+    return last
+
+
+def plan(
+    calls: list[Call],
+    inputs: Iterable[Traced],
+    escaping: Iterable[Traced],
+    placed: dict[Traced, Traced],
+) -> Plan:
+    """Decide where every result is kept.
+
+    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place in
+    a flat array already.
+    """
+    inputs = set(inputs)
+    root = roots(calls, inputs)
+    last = last_reads(calls, root)
+    out_of_here = {root.get(value, value) for value in escaping}
+    buffer: dict[Traced, Traced] = {}
+    free: dict[Any, list[Traced]] = {}
+    ending: dict[int, dict[Traced, None]] = {}
+    for value, i in last.items():
+        ending.setdefault(i, {})[value] = None
+
+    def release(value: Traced) -> None:
+        free.setdefault(kind(value), []).append(buffer[value])
+
+    for i, call in enumerate(calls):
+        out = call.out
+        if root[out] is out and takes_out(call) and out not in out_of_here and out not in placed:
+            reused = next((v for v in _overwritable(call, root, buffer) if last[root[v]] == i), None)
+            if reused is not None:
+                buffer[out] = buffer[root[reused]]
+                del ending[i][root[reused]]
+            else:
+                waiting = free.get(kind(out))
+                buffer[out] = waiting.pop() if waiting else out
+            if out not in last:
+                release(out)
+        for value in ending.get(i, []):
+            if value in buffer:
+                release(value)
+    fixed = set(buffer) | set(placed)
+    return Plan(root, buffer, fixed, inputs)
+
+
+def kind(value: Traced) -> Any:
+    """Return what two values must have in common to live in one buffer."""
+    return value.shape, value.dtype, value.example.strides
+
+
+def _overwritable(call: Call, root: dict[Traced, Traced], buffer: dict[Traced, Traced]) -> list[Traced]:
+    """List the arguments of an elementwise call that its result may be written over."""
+    if not is_elementwise(call) or call.kwargs:
+        return []
+    arrays = [v for v in reads(call) if isinstance(v.example, np.ndarray)]
+    alone = [v for v in arrays if sum(root[v] is root[other] for other in arrays) == 1]
+    return [v for v in alone if root[v] is v and v in buffer and kind(v) == kind(call.out)]

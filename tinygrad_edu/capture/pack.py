@@ -1,0 +1,310 @@
+"""Pack: parameters that are updated alike lie one after the other in one array, and are updated by one call.
+
+Two ideas. An optimizer does the same to every parameter, so that its calls for all of them are one call on all
+numbers at once; `packed` finds such calls. And new values are never written over the old ones: they go into
+a second, `spare` array, and the two change places once the step has succeeded (`Home`). So a step that fails
+leaves every parameter as it was, and an array that somebody has kept is never written to.
+"""
+
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import is_
+from sys import getrefcount
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..recording import Recorded
+from .simplify import is_elementwise, reads
+from .trace import PLAIN, Call, Traced
+
+
+class Group(NamedTuple):
+    """Updates made by the same calls: one flat call for each, and what lies where in the flat arrays.
+
+    `tensors[role][i]` is the Tensor of family i that plays a role (parameter, momentum, ...); `before` and
+    `after` are the values of all families, by role. `leaves` are flat arrays of what else is read, gradients
+    above all, each with its parts.
+    """
+
+    tensors: list[list[Any]]
+    before: list[Traced]
+    after: list[Traced]
+    leaves: list[tuple[Traced, list[Traced]]]
+
+
+def packed(
+    calls: list[Call], updates: Sequence[tuple[Any, Traced]], kept: Iterable[Traced], stand_ins: dict[int, Traced]
+) -> tuple[list[Call], list[Group]]:
+    """Join the updates that are made alike. `kept` are values that are returned, and must stay apart."""
+    region = _region(calls, [value for _, value in updates], set(kept))
+    families = _families(region)
+    updated = {value: tensor for tensor, value in updates}
+    alike: dict[Any, list[_Family]] = {}
+    for members in families:
+        family = _described(members, updated, stand_ins)
+        if family is not None:
+            alike.setdefault(family.signature, []).append(family)
+    joined = [same for same in alike.values() if len(same) > 1]
+    gone = {call for same in joined for family in same for call in family.calls}
+    groups, added = [], []
+    for same in joined:
+        group, lines = _join(same, stand_ins)
+        groups.append(group)
+        added += lines
+    return [call for call in calls if call not in gone] + added, groups
+
+
+def _region(calls: list[Call], ends: list[Traced], kept: set[Traced]) -> list[Call]:
+    """List the elementwise calls whose results go into nothing but updates."""
+    readers: dict[Traced, list[Call]] = {}
+    for call in calls:
+        for value in reads(call):
+            readers.setdefault(value, []).append(call)
+    inside: set[Call] = set()
+    wanted = set(ends)
+    for call in reversed(calls):
+        out = call.out
+        users = readers.get(out, [])
+        if (
+            is_elementwise(call)
+            and not call.kwargs
+            and isinstance(out.example, np.ndarray)
+            and out not in kept
+            and (users or out in wanted)
+            and all(user in inside for user in users)
+            and all(_scalar(arg) or np.shape(_example(arg)) == out.shape for arg in call.args)
+            and _dense(out.example)
+        ):
+            inside.add(call)
+    return [call for call in calls if call in inside]
+
+
+def _example(arg: Any) -> Any:
+    return arg.example if type(arg) is Traced else arg
+
+
+def _scalar(arg: Any) -> bool:
+    return type(_example(arg)) in PLAIN or isinstance(_example(arg), np.generic)
+
+
+def _dense(array: Any) -> bool:
+    """Tell whether an array fills one block of memory, in any order of its axes."""
+    steps = sorted((step, n) for step, n in zip(array.strides, array.shape, strict=True) if n != 1)
+    ends = [array.itemsize, *(step * n for step, n in steps)]
+    return array.size > 0 and all(step == end for (step, _), end in zip(steps, ends[:-1], strict=True))
+
+
+def _families(region: list[Call]) -> list[list[Call]]:
+    """Part calls into families that share arrays: one parameter, with what an optimizer remembers of it."""
+    parent: dict[Traced, Traced] = {}
+
+    def root(value: Traced) -> Traced:
+        while (above := parent.setdefault(value, value)) is not value:
+            parent[value] = value = parent[above]
+        return value
+
+    for call in region:
+        for value in reads(call):
+            if not _scalar(value):
+                parent[root(value)] = root(call.out)
+    members: dict[Traced, list[Call]] = {}
+    for call in region:
+        members.setdefault(root(call.out), []).append(call)
+    return list(members.values())
+
+
+class _Family:
+    """The calls that update one parameter and its state, described so that equal signatures can be joined."""
+
+    def __init__(self, calls: list[Call], arrays: list[Traced], roles: list[Any], before: dict[Traced, int]):
+        self.calls, self.arrays, self.roles, self.before = calls, arrays, roles, before
+        self.signature: Any = None
+
+
+def _described(
+    calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced]
+) -> "_Family | None":
+    """Describe a family; None if it cannot be joined with others."""
+    numbers = {call.out: i for i, call in enumerate(calls)}
+    roles = [(i, updated[call.out]) for i, call in enumerate(calls) if call.out in updated]
+    arrays: dict[Traced, int] = {}
+    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles) if id(tensor) in stand_ins}
+    tensors = set(stand_ins.values())
+    first = calls[0].out.example
+    signature: list[Any] = [first.dtype]
+    for call in calls:
+        spelled: list[Any] = [call.fn, call.out.dtype]
+        for arg in call.args:
+            if type(arg) is not Traced:
+                spelled.append(("plain", type(arg), repr(arg)) if _scalar(arg) else ("array", id(arg)))
+            elif _scalar(arg):
+                spelled.append(("scalar", id(arg)))
+            elif arg in numbers:
+                spelled.append(("call", numbers[arg]))
+            elif arg in before:
+                spelled.append(("before", before[arg]))
+            elif arg in tensors or arg.example.strides != first.strides:
+                return None
+            else:
+                spelled.append(("leaf", arrays.setdefault(arg, len(arrays)), arg.dtype))
+        signature.append(tuple(spelled))
+    same_order = all(call.out.example.strides == first.strides for call in calls)
+    if not same_order or any(_example_of(t, stand_ins).strides != first.strides for _, t in roles):
+        return None
+    family = _Family(calls, list(arrays), roles, before)
+    family.signature = (*signature, tuple(i for i, _ in roles), tuple(before.values()))
+    return family
+
+
+def _example_of(tensor: Any, stand_ins: dict[int, Traced]) -> Any:
+    return stand_ins[id(tensor)].example
+
+
+def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Group, list[Call]]:
+    """Write the calls of families with one signature as calls on flat arrays."""
+    first = families[0]
+    total = sum(family.calls[0].out.size for family in families)
+
+    def flat(like: Any, name: str | None) -> Traced:
+        return Traced(first.calls[0].out.trace, np.empty(total, like.dtype), None, name)
+
+    leaves = [flat(a, "gradients" if i == 0 else None) for i, a in enumerate(first.arrays)]
+    before = [flat(stand_ins[id(tensor)], None) for _, tensor in first.roles]
+    now: dict[Any, Traced] = dict(zip(first.arrays, leaves, strict=True))
+    now |= {stand_in: before[role] for stand_in, role in first.before.items()}
+    lines: list[Call] = []
+    for call in first.calls:
+        args = tuple(now.get(arg, arg) if type(arg) is Traced else arg for arg in call.args)
+        line = Call(call.fn, args, {}, call.place, call.node)
+        line.out = now[call.out] = flat(call.out, call.out.name)
+        line.out.call = line
+        lines.append(line)
+    group = Group(
+        [[family.roles[i][1] for family in families] for i in range(len(first.roles))],
+        before,
+        [now[first.calls[i].out] for i, _ in first.roles],
+        [(whole, [family.arrays[i] for family in families]) for i, whole in enumerate(leaves)],
+    )
+    return group, lines
+
+
+# Where parameters live
+
+
+class Block(NamedTuple):
+    """Where one array lies in a flat one: from which element on, in which shape and memory order."""
+
+    start: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    size: int
+
+    def of(self, flat: Any) -> Any:
+        """Return the view of a flat array."""
+        part = flat[self.start : self.start + self.size]
+        order = self.order()
+        whole = part.reshape([self.shape[axis] for axis in order])
+        return whole.transpose(np.argsort(order)) if order != sorted(order) else whole
+
+    def order(self) -> list[int]:
+        """Return the axes from the one with the longest steps to the one with the shortest."""
+        return sorted(range(len(self.shape)), key=lambda axis: (-self.strides[axis], axis))
+
+    def spelled(self, flat: str) -> str:
+        """Write `of` as NumPy source."""
+        order = self.order()
+        text = f"{flat}[{self.start}:{self.start + self.size}]"
+        shape = tuple(self.shape[axis] for axis in order)
+        if len(shape) != 1:
+            text += f".reshape({', '.join(map(str, shape))})" if shape else ".reshape(())"
+        if order == sorted(order):
+            return text
+        back = [int(axis) for axis in np.argsort(order)]
+        return text + (".T" if back == sorted(back)[::-1] else f".transpose({', '.join(map(str, back))})")
+
+
+def blocks(arrays: Sequence[Any]) -> list[Block]:
+    """Lay arrays out one after the other."""
+    starts = [0]
+    for array in arrays:
+        starts.append(starts[-1] + array.size)
+    return [
+        Block(start, a.shape, a.strides, end - start)
+        for a, (start, end) in zip(arrays, pairwise(starts), strict=True)
+    ]
+
+
+class Pack:
+    """One flat array, its parts for the program to write to, and locked views of them to hand out."""
+
+    __slots__ = ("__weakref__", "alone", "arrays", "flat", "public")
+
+    def __init__(self, layout: list[Block], dtype: Any):
+        self.flat = np.empty(sum(block.size for block in layout), dtype)
+        self.arrays = (self.flat, *(block.of(self.flat) for block in layout))
+        self.public = tuple(array.view() for array in self.arrays[1:])
+        for view in self.public:
+            view.setflags(write=False)
+        self.alone = 0
+        self.alone = self.holders()
+
+    def holders(self) -> int:
+        """Count the references to the arrays, so that one more than when `alone` shows that they are in use."""
+        return getrefcount(self.flat) + sum(map(getrefcount, self.public))
+
+
+class Home:
+    """Where Tensors that are updated together keep their values: one pack for now, one for the next step."""
+
+    def __init__(self, tensors: Sequence[Recorded], arrays: Sequence[Any]):
+        self.tensors = tuple(tensors)
+        self.layout = blocks(arrays)
+        self.dtype = arrays[0].dtype
+        self.now = Pack(self.layout, self.dtype)
+        self.spare = Pack(self.layout, self.dtype)
+        self.lock = threading.RLock()
+
+    def ready(self) -> tuple[Pack, Pack]:
+        """Return the pack with the Tensors' values of now, and one to write the next into."""
+        if self.spare.holders() != self.spare.alone:
+            self.spare = Pack(self.layout, self.dtype)  # somebody has kept one of its arrays
+        if not all(map(is_, [tensor.data for tensor in self.tensors], self.now.public)):
+            self.take_in()
+        return self.now, self.spare
+
+    def take_in(self) -> None:
+        """Copy values that Tensors were given elsewhere."""
+        pack = Pack(self.layout, self.dtype)
+        for tensor, array in zip(self.tensors, pack.arrays[1:], strict=True):
+            np.copyto(array, tensor.data)
+        self.now = pack
+        self.commit(pack)
+
+    def commit(self, pack: Pack) -> None:
+        """Let the Tensors have the values in a pack."""
+        for tensor, view in zip(self.tensors, pack.public, strict=True):
+            tensor.data = view
+
+    def swap(self) -> None:
+        """Let the values that were written become the Tensors' own; complete also if interrupted."""
+        new = self.spare
+        try:
+            self.commit(new)
+        finally:
+            self.commit(new)
+            self.now, self.spare = new, self.now
+
+
+_homes: "weakref.WeakValueDictionary[Any, Home]" = weakref.WeakValueDictionary()
+
+
+def home_of(tensors: Sequence[Any], arrays: Sequence[Any]) -> Home:
+    """Return the home of Tensors, the same one for all programs that update them together."""
+    key = (*map(id, tensors), *(array.strides for array in arrays))
+    home = _homes.get(key)
+    if home is None:
+        home = _homes[key] = Home(tensors, arrays)
+    return home

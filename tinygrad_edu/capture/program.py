@@ -1,0 +1,183 @@
+"""Program: what was traced, simplified and given places in memory; data, until an emitter writes it out.
+
+The passes run here, in order. An emitter (`emit` writes NumPy source) needs nothing but a `Program`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..rules.shapes import astype
+from .memory import Plan, owner, plan, roots, takes_out
+from .pack import Block, Home, blocks, home_of, packed
+from .simplify import simplify
+from .trace import Call, Input, Lifted, Record, Traced, traced_in
+
+
+class Residence(NamedTuple):
+    """A home as the program sees it: the stand-ins for its arrays, now and new, whole and in parts."""
+
+    home: Home
+    now: Traced  # all of it, flat
+    parts: list[Traced]
+    new: Traced
+    new_parts: list[Traced]
+
+
+class Program(NamedTuple):
+    """Calls in order, where their results live, and what is read, returned and changed.
+
+    Attributes:
+        calls: the lines of the program.
+        plan: which buffer each result lives in.
+        places: for results that live in a flat array, which one and where in it.
+        inputs: where values come from on every call.
+        residences: Tensors that get new values.
+        flats: flat arrays made once, of gradients.
+        result: what the function returns, with stand-ins.
+        gradients: Tensors whose ``grad`` is another one afterwards, and what it is.
+        facts, effects, tensors: as in `Record`.
+        counts: how many calls each pass left.
+        names: pairs of a value and its gradient.
+    """
+
+    calls: list[Call]
+    plan: Plan
+    places: dict[Traced, tuple[Traced, Block]]
+    inputs: dict[Traced, Input]
+    residences: list[Residence]
+    flats: list[Traced]
+    result: Any
+    gradients: list[tuple[Any, Any]]
+    facts: list[tuple[Callable[[], Any], Any]]
+    effects: list[Callable[[], None]]
+    tensors: list[Lifted]
+    counts: list[tuple[str, int]]
+    names: list[tuple[Any, Any]]
+
+
+def build(record: Record) -> Program:
+    """Run all passes."""
+    calls, current, counts = simplify(record)
+    result = current(record.result)
+    updates = [(tensor, current(value)) for tensor, value in record.updates]
+    gradients = [(tensor, current(value)) for tensor, value in record.gradients]
+    kept = traced_in([result, [g for _, g in gradients]])
+    stand_ins = {id(lifted.tensor): lifted.stand_in for lifted in record.tensors}
+    once = Counter(id(value) for _, value in updates)
+    moved = [(tensor, value) for tensor, value in updates if type(value) is Traced and once[id(value)] == 1]
+    calls, groups = packed(calls, moved, kept, stand_ins)
+    counts.append(("updates joined", len(calls)))
+
+    builder = _Builder(calls, record, stand_ins)
+    for group in groups:
+        builder.gather(group.leaves)
+        for tensors, before, after in zip(group.tensors, group.before, group.after, strict=True):
+            builder.reside(tensors, before, after)
+    joined = {id(tensor) for group in groups for tensors in group.tensors for tensor in tensors}
+    for tensor, value in updates:
+        if id(tensor) not in joined:
+            builder.settle(tensor, value)
+    inputs = [*record.inputs, *builder.stand_ins()]
+    placed = {value: place[0] for value, place in builder.places.items()}
+    return Program(
+        builder.calls,
+        plan(builder.calls, inputs, kept, placed),
+        builder.places,
+        record.inputs,
+        builder.residences,
+        builder.flats,
+        result,
+        gradients,
+        record.facts,
+        record.effects,
+        record.tensors,
+        counts,
+        [(current(value), current(gradient)) for value, gradient in record.names],
+    )
+
+
+class _Builder:
+    """Gives places in flat arrays to what is updated, and to the gradients it is updated by."""
+
+    def __init__(self, calls: list[Call], record: Record, stand_ins: dict[int, Traced]):
+        self.calls, self.by_tensor = calls, stand_ins
+        self.root = roots(calls, record.inputs)
+        self.calls_by_out = {call.out: call for call in calls}
+        self.places: dict[Traced, tuple[Traced, Block]] = {}
+        self.residences: list[Residence] = []
+        self.flats: list[Traced] = []
+
+    def stand_ins(self) -> list[Traced]:
+        """List the flat arrays that calls read although no call made them."""
+        return [*self.flats, *(r.now for r in self.residences)]
+
+    def gather(self, leaves: list[tuple[Traced, list[Traced]]]) -> None:
+        """Let arrays that flat calls read be computed into one flat array; copy what is elsewhere."""
+        copies = []
+        for flat, parts in leaves:
+            self.flats.append(flat)
+            for block, part in zip(blocks([part.example for part in parts]), parts, strict=True):
+                root = self.root.get(part, part)
+                if self._placeable(root, part):
+                    self.places[root] = flat, Block(
+                        block.start, root.shape, root.example.strides, block.size
+                    )
+                else:
+                    copies.append(self._copy(part, part.example, flat, block))
+        first = min(
+            (i for i, call in enumerate(self.calls) if any(v in dict(leaves) for v in traced_in(call.args))),
+            default=len(self.calls),
+        )
+        self.calls[first:first] = copies
+
+    def _placeable(self, root: Traced, part: Traced) -> bool:
+        call = self.calls_by_out.get(root)
+        return (
+            call is not None
+            and root not in self.places
+            and takes_out(call)
+            and root.example.nbytes == part.example.nbytes
+            and root.dtype == part.dtype
+            and (root is part or owner(part.example) is root.example)
+        )
+
+    def _copy(self, value: Any, like: Any, flat: Traced, block: Block) -> Call:
+        """Make the call that copies a value to its place."""
+        call = Call(astype, (value, like.dtype), {}, None)
+        call.out = Traced(flat.trace, np.empty_like(like), call)
+        self.root[call.out] = call.out
+        self.places[call.out] = flat, block
+        return call
+
+    def reside(self, tensors: list[Any], before: Traced, after: Traced) -> None:
+        """Give Tensors that are updated by one flat call a home together."""
+        parts = [self.by_tensor[id(tensor)] for tensor in tensors]
+        home = home_of(tensors, [part.example for part in parts])
+        whole = Block(0, (after.size,), (after.dtype.itemsize,), after.size)
+        new = Traced(after.trace, after.example)
+        self.places[after] = new, whole
+        new_parts = [Traced(after.trace, part.example) for part in parts]
+        self.residences.append(Residence(home, before, parts, new, new_parts))
+
+    def settle(self, tensor: Any, value: Any) -> None:
+        """Give a Tensor that is updated in its own way a home of its own, and its new values a place there."""
+        part = self.by_tensor[id(tensor)]
+        home = home_of([tensor], [part.example])
+        (block,) = home.layout
+        flat = np.empty(block.size, part.dtype)
+        now, new = Traced(part.trace, flat), Traced(part.trace, flat)
+        call = self.calls_by_out.get(value) if type(value) is Traced else None
+        fits = call is not None and value not in self.places and takes_out(call) and self.root[value] is value
+        if fits and _alike(value.example, part.example):
+            self.places[value] = new, block
+        else:
+            self.calls.append(self._copy(value, part.example, new, block))
+        self.residences.append(Residence(home, now, [part], new, [Traced(part.trace, part.example)]))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    same: bool = a.shape == b.shape and a.dtype == b.dtype and a.strides == b.strides
+    return same

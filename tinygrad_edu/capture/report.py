@@ -1,0 +1,60 @@
+"""Report: what a program costs, and what each pass has removed from it, as a table."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .emit import Emitted
+from .memory import VIEWS
+from .program import Program
+from .trace import Call, traced_in
+
+
+class Report(NamedTuple):
+    """What one run of a program takes.
+
+    Attributes:
+        calls: NumPy calls.
+        passes: pairs of a pass and how many calls it left.
+        buffers: arrays that are made once.
+        nbytes: the memory that they take, in bytes.
+        flops: operations on floating-point numbers; a multiplication and an addition count as two.
+    """
+
+    calls: int
+    passes: list[tuple[str, int]]
+    buffers: int
+    nbytes: int
+    flops: int
+
+    def __str__(self) -> str:
+        rows, before = [f"{'pass':24}{'calls left':>12}{'removed':>10}"], 0
+        for name, left in self.passes:
+            rows.append(f"{name:24}{left:12,}{'' if before == 0 else f'{before - left:,}':>10}")
+            before = left
+        rows.append(f"{'buffers':24}{self.buffers:12,}{self.nbytes:>10,} bytes")
+        rows.append(f"{'floating-point operations':24}{self.flops:11,}")
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+
+def describe(program: Program, emitted: Emitted) -> Report:
+    """Count what a program does."""
+    working = [call for call in program.calls if call.fn not in VIEWS]
+    return Report(
+        len(working), program.counts, emitted.buffers, emitted.nbytes, sum(map(operations, program.calls))
+    )
+
+
+def operations(call: Call) -> int:
+    """Estimate the floating-point operations of a call: those of a product exactly, else one an element."""
+    out, inputs = call.out.example, traced_in(call.args)
+    if isinstance(out, tuple) or call.fn in VIEWS or getattr(out, "dtype", np.dtype(int)).kind != "f":
+        return 0
+    if call.fn in (np.matmul, np.dot) and np.ndim(getattr(call.args[0], "example", call.args[0])):
+        return 2 * out.size * int(np.shape(getattr(call.args[0], "example", call.args[0]))[-1])
+    if isinstance(getattr(call.fn, "__self__", None), np.ufunc) or call.fn is np.vdot:
+        return max((math.prod(np.shape(v.example)) for v in inputs), default=0)
+    return int(np.size(out))

@@ -1,0 +1,218 @@
+"""Simplify: the same results from fewer and faster calls. Each pass is one small function.
+
+`lowered` replaces calls by what NumPy's own functions do inside. `smaller` holds the algebra: only steps that
+change no bit of the result. `without_repeats` finds calls made twice (the forward pass computes what a gradient
+rule asks for again), `without_dead` drops what nobody reads. Constants never get here: what no input went into
+was computed while tracing, and not written down.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..rules.shapes import astype
+from .trace import PLAIN, Call, Draw, Record, Traced, traced_in
+
+Function = Callable[..., Any]
+NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # "not given", in NumPy's own defaults
+
+REDUCTIONS: dict[Function, np.ufunc] = {
+    np.sum: np.add,
+    np.max: np.maximum,
+    np.min: np.minimum,
+    np.amax: np.maximum,
+    np.amin: np.minimum,
+    np.prod: np.multiply,
+    np.any: np.logical_or,
+    np.all: np.logical_and,
+}
+
+
+def simplify(record: Record) -> tuple[list[Call], Callable[[Any], Any], list[tuple[str, int]]]:
+    """Return the calls that are left, what stands for a value now, and how many calls each pass left."""
+    counts = [("traced", len(record.calls))]
+    now: dict[Traced, Any] = {}
+
+    def current(value: Any) -> Any:
+        return substituted(value, now)
+
+    calls: list[Call] = []
+    for call in record.calls:
+        call.args, call.kwargs = current(call.args), current(call.kwargs)
+        lowered(call)
+        replacement = smaller(call)
+        if replacement is call.out:
+            calls.append(call)
+        else:
+            now[call.out] = replacement
+    counts.append(("algebra", len(calls)))
+    calls = without_repeats(calls, now, current)
+    counts.append(("common subexpressions", len(calls)))
+    wanted = [record.result, [v for _, v in record.updates], [g for _, g in record.gradients]]
+    calls = without_dead(calls, traced_in(current(wanted)))
+    counts.append(("dead code", len(calls)))
+    return calls, current, counts
+
+
+def substituted(value: Any, now: dict[Traced, Any]) -> Any:
+    """Return an argument with values replaced by what stands for them."""
+    kind = type(value)
+    if kind is Traced:
+        while type(value) is Traced and value in now:
+            value = now[value]
+        return value
+    if kind is list or isinstance(value, tuple):
+        items = [substituted(item, now) for item in value]
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
+    if kind is dict:
+        return {key: substituted(item, now) for key, item in value.items()}
+    if kind is slice:
+        return slice(*substituted((value.start, value.stop, value.step), now))
+    return value
+
+
+def lowered(call: Call) -> None:
+    """Replace a function of NumPy's that is written in Python by the faster call that it makes inside."""
+    fn, args, kwargs = call.fn, call.args, call.kwargs
+    if fn in REDUCTIONS and isinstance(args[0], Traced) and isinstance(args[0].example, np.ndarray):
+        given = dict(zip(_reduction_names(fn), args[1:], strict=False)) | kwargs
+        given = {key: value for key, value in given.items() if value is not NO_VALUE and value is not None}
+        given.setdefault("axis", None)
+        if given.get("keepdims") is False:
+            del given["keepdims"]
+        if fn not in (np.any, np.all) or args[0].dtype.kind == "b":
+            call.fn, call.args, call.kwargs = REDUCTIONS[fn].reduce, args[:1], given
+    elif fn is np.transpose and len(args) > 1 and args[1] is None:
+        call.args = args[:1]
+    elif fn is np.copy:
+        call.fn, call.args, call.kwargs = np.positive, args[:1], {}
+
+
+def _reduction_names(fn: Function) -> tuple[str, ...]:
+    if fn in (np.sum, np.prod):
+        return "axis", "dtype", "out", "keepdims", "initial", "where"
+    if fn in (np.any, np.all):
+        return "axis", "out", "keepdims", "where"
+    return "axis", "out", "keepdims", "initial", "where"
+
+
+def smaller(call: Call) -> Any:
+    """Return what a call's result equals, bit for bit, without the call; or its own result."""
+    fn, args = call.fn, call.args
+    out = call.out
+    if fn is np.positive and not call.kwargs and _same_kind(args[0], out):
+        return args[0]  # values do not change, so that a copy is as good as the original
+    if fn is astype and isinstance(args[0], Traced) and args[0].dtype == args[1]:
+        return args[0]
+    if fn in (np.transpose, np.swapaxes) and isinstance(args[0], Traced) and args[0].call is not None:
+        inner = args[0].call
+        if inner.fn is fn and inner.args[1:] == args[1:] and _undoes_itself(fn, args):
+            return inner.args[0]
+    if isinstance(fn, np.ufunc) and fn.signature is None and not call.kwargs:
+        call.args = args = tuple(_unspread(args))
+        if fn in (np.multiply, np.divide) and _is_one(args[1]) and _same_kind(args[0], out):
+            return args[0]
+        if fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
+            return args[1]
+    if fn is np.reshape and not call.kwargs and isinstance(args[0], Traced) and args[0].shape == out.shape:
+        return args[0]
+    return out
+
+
+def _same_kind(value: Any, out: Traced) -> bool:
+    """Tell whether a value may take the place of another: the same shape, dtype and memory layout."""
+    if not isinstance(value, Traced) or type(value.example) is not type(out.example):
+        return False
+    if type(value.example) in PLAIN:
+        return True
+    same: bool = value.shape == out.shape and value.dtype == out.dtype
+    return same and value.example.strides == out.example.strides
+
+
+def _is_one(value: Any) -> bool:
+    return type(value) in (int, float) and value == 1 or (isinstance(value, np.generic) and value == 1)
+
+
+def _undoes_itself(fn: Function, args: Any) -> bool:
+    if fn is np.swapaxes:
+        return True
+    axes = args[1] if len(args) > 1 else None
+    return axes is None or all(axes[axes[i]] == i for i in range(len(axes)) if min(axes) >= 0)
+
+
+def _unspread(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Leave out the broadcasting that an elementwise call does anyway, and make uniform constants scalars."""
+    shapes = [np.shape(arg.example if type(arg) is Traced else arg) for arg in args]
+    for i, arg in enumerate(args):
+        rest = [shape for j, shape in enumerate(shapes) if j != i]
+        inner = arg
+        if type(arg) is Traced and arg.call is not None and arg.call.fn is np.broadcast_to:
+            inner = arg.call.args[0]
+        elif isinstance(arg, np.ndarray) and arg.ndim and arg.size and (arg == arg.flat[0]).all():
+            inner = arg.dtype.type(arg.flat[0])
+        if inner is not arg and np.broadcast_shapes(*rest) == np.broadcast_shapes(*shapes):
+            array = isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic))
+            yield inner if array else arg
+        else:
+            yield arg
+
+
+def without_repeats(calls: list[Call], now: dict[Traced, Any], current: Callable[[Any], Any]) -> list[Call]:
+    """Drop calls that were made before with the same arguments."""
+    seen: dict[Any, Traced] = {}
+    kept: list[Call] = []
+    for call in calls:
+        call.args, call.kwargs = current(call.args), current(call.kwargs)
+        key = call.pure and _key((call.fn, call.args, call.kwargs))
+        if key and key in seen:
+            now[call.out] = seen[key]
+            if seen[key].name is None:
+                seen[key].name = call.out.name
+            continue
+        if key:
+            seen[key] = call.out
+        kept.append(call)
+    return kept
+
+
+def _key(value: Any) -> Any:
+    """Return something hashable that is equal for equal arguments of a call."""
+    kind = type(value)
+    if kind is list or isinstance(value, tuple):
+        return (kind, *map(_key, value))
+    if kind is dict:
+        return (kind, *((key, _key(item)) for key, item in sorted(value.items())))
+    if kind is slice:
+        return (kind, _key(value.start), _key(value.stop), _key(value.step))
+    if isinstance(value, (np.ndarray, np.generic)):
+        return (kind, value.shape, value.dtype, value.tobytes() if value.size < 64 else id(value))
+    if kind is Traced or kind is Draw:
+        return id(value)
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return (kind, repr(value)) if kind is float else (kind, value)  # 0.0 and -0.0 differ
+
+
+def without_dead(calls: list[Call], wanted: list[Traced]) -> list[Call]:
+    """Drop calls whose results nobody reads; random numbers are drawn all the same, as without capture."""
+    needed = set(wanted)
+    kept = []
+    for call in reversed(calls):
+        if call.out in needed or not call.pure:
+            needed.update(traced_in(call.args))
+            needed.update(traced_in(call.kwargs))
+            kept.append(call)
+    return kept[::-1]
+
+
+def reads(call: Call) -> list[Traced]:
+    """List the values that a call reads, each once."""
+    return list(dict.fromkeys(traced_in(call.args) + traced_in(call.kwargs)))
+
+
+def is_elementwise(call: Call) -> bool:
+    """Tell whether each element of the result depends on the matching elements of the arguments only."""
+    return isinstance(call.fn, np.ufunc) and call.fn.signature is None and call.fn.nout == 1

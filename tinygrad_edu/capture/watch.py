@@ -1,0 +1,159 @@
+"""Watch: whether what a function found outside itself is still what it was when its program was made.
+
+A function reads more than its arguments: variables of the functions around it, global variables, attributes of
+objects. `links` lists where it may look, and `checker` makes a quick test that the same objects are there.
+"""
+
+import functools
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..recording import LEAF, Recorded
+from .trace import Lifted
+
+DEPTH = 8  # how many attributes and items deep Tensors are looked for
+PLAIN = (bool, int, float, str, bytes, type(None))
+IGNORED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc, np.ndarray, *PLAIN)
+
+
+class Link(NamedTuple):
+    """A place, ``holder[key]`` (a cell has no key), and what was found there."""
+
+    holder: Any
+    key: Any
+    value: Any
+
+
+def functions_in(function: Any) -> Iterator[Any]:
+    """Go through a function, those it wraps or is bound to, and the user's functions that it names."""
+    waiting, seen = [function], set()
+    while waiting:
+        fn = waiting.pop()
+        if isinstance(fn, functools.partial):
+            waiting += [fn.func, *fn.args, *fn.keywords.values()]
+        if isinstance(fn, types.MethodType):
+            fn = fn.__func__
+        if not isinstance(fn, types.FunctionType) or id(fn) in seen:
+            continue
+        seen.add(id(fn))
+        yield fn
+        waiting += [link.value for link in named_by(fn)]
+
+
+def named_by(fn: types.FunctionType) -> list[Link]:
+    """List the variables around a function, and the global variables of the user's that its code names."""
+    found = []
+    for cell in fn.__closure__ or ():
+        try:
+            found.append(Link(cell, None, cell.cell_contents))
+        except ValueError:  # not assigned yet
+            continue
+    if (fn.__module__ or "").partition(".")[0] not in ("tinygrad_edu", "numpy"):
+        names = _names(fn.__code__)
+        found += [Link(fn.__globals__, name, fn.__globals__[name]) for name in names if name in fn.__globals__]
+    return found
+
+
+def _names(code: types.CodeType) -> list[str]:
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return list(dict.fromkeys([*code.co_names, *(name for c in inner for name in _names(c))]))
+
+
+def links(function: Any) -> list[Link]:
+    """List what a function finds in the variables around it."""
+    found = [link for fn in functions_in(function) for link in named_by(fn)]
+    return [link for link in found if not isinstance(link.value, (types.ModuleType, type))]
+
+
+def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], dict[int, list[Link]]]:
+    """Find the Tensors that a function can get at, and by which ways: by id, the Tensor and the links to it."""
+    tensors: dict[int, Any] = {}
+    ways: dict[int, list[Link]] = {}
+    seen: set[int] = set()
+
+    def visit(value: Any, way: list[Link]) -> None:
+        if isinstance(value, Recorded):
+            tensors.setdefault(id(value), value)
+            ways.setdefault(id(value), []).extend(way)
+            return
+        if isinstance(value, IGNORED) or id(value) in seen or len(way) > DEPTH:
+            return
+        seen.add(id(value))
+        if isinstance(value, (list, tuple)):
+            held: Any = enumerate(value)
+            holder: Any = value
+        elif isinstance(value, dict):
+            held, holder = list(value.items()), value
+        elif isinstance(value, (types.FunctionType, types.MethodType)) or not hasattr(value, "__dict__"):
+            return
+        else:
+            holder = vars(value)
+            held = list(holder.items())
+        for key, item in held:
+            if not isinstance(item, IGNORED):
+                visit(item, [*way, Link(holder, key, item)])
+
+    for root in roots:
+        visit(root, [])
+    for fn in functions_in(function):
+        for link in named_by(fn):
+            visit(link.value, [link])
+    return tensors, ways
+
+
+def checker(
+    found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[tuple[Callable[[], Any], Any]]
+) -> Callable[[], bool]:
+    """Make a function that tells whether every link, Tensor and fact is as it was: one long ``and``."""
+    world: dict[str, Any] = {"same": _same}
+    tests: list[str] = []
+
+    def name(value: Any) -> str:
+        key = f"v{len(world)}"
+        world[key] = value
+        return key
+
+    for holder, key, value in dict.fromkeys(_hashable(link) for link in found):
+        place = f"{name(holder.value)}.cell_contents" if key.value is None else f"{name(holder.value)}[{key.value!r}]"
+        kept = name(value.value)
+        plain = isinstance(value.value, PLAIN)
+        tests.append(f"({place} is {kept} or same({place}, {kept}))" if plain else f"{place} is {kept}")
+    for tensor, _, grad, node, _ in tensors:
+        kept = name(tensor)
+        tests.append(f"{kept}.node is {name(LEAF) if node is LEAF else None}")
+        tests.append(f"{kept}.grad is {'None' if grad is None else 'not None'}")
+    for get, answer in facts:
+        tests.append(f"{name(get)}() == {name(answer)}")
+    lines = ["def unchanged():", " try:", *(f"  if not ({test}): return False" for test in tests)]
+    lines += ["  return True", " except LookupError: return False", " except ValueError: return False"]
+    exec("\n".join(lines), world)
+    made: Callable[[], bool] = world["unchanged"]
+    return made
+
+
+class _By:
+    """Compares by identity what a link consists of."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value) if not isinstance(self.value, PLAIN) else hash(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _By) and (
+            self.value is other.value or (isinstance(self.value, PLAIN) and self.value == other.value)
+        )
+
+
+def _hashable(link: Link) -> tuple[_By, _By, _By]:
+    return _By(link.holder), _By(link.key), _By(link.value)
+
+
+def _same(now: Any, before: Any) -> bool:
+    return type(now) is type(before) and bool(now == before)
