@@ -182,7 +182,7 @@ class _Writer:
         if kind is tuple:
             return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
         if isinstance(value, np.dtype):
-            return f"np.{value.name}" if hasattr(np, value.name) else f"np.dtype({value.str!r})"
+            return "bool" if value == bool else f"np.{value.name}" if hasattr(np, value.name) else f"np.dtype({value.str!r})"
         if isinstance(value, type) and issubclass(value, np.generic):
             return f"np.{np.dtype(value).name}"
         return self.constant(value)

@@ -48,7 +48,7 @@ class Program(NamedTuple):
     places: dict[Traced, tuple[Traced, Block]]
     inputs: dict[Traced, Input]
     residences: list[Residence]
-    flats: list[Traced]
+    flats: dict[Traced, None]
     result: Any
     gradients: list[tuple[Any, Any]]
     facts: list[tuple[Callable[[], Any], Any]]
@@ -108,7 +108,7 @@ class _Builder:
         self.calls_by_out = {call.out: call for call in calls}
         self.places: dict[Traced, tuple[Traced, Block]] = {}
         self.residences: list[Residence] = []
-        self.flats: list[Traced] = []
+        self.flats: dict[Traced, None] = {}
 
     def stand_ins(self) -> list[Traced]:
         """List the flat arrays that calls read although no call made them."""
@@ -118,7 +118,7 @@ class _Builder:
         """Let arrays that flat calls read be computed into one flat array; copy what is elsewhere."""
         copies = []
         for flat, parts in leaves:
-            self.flats.append(flat)
+            self.flats[flat] = None
             for block, part in zip(blocks([part.example for part in parts]), parts, strict=True):
                 root = self.root.get(part, part)
                 if self._placeable(root, part):
@@ -127,10 +127,9 @@ class _Builder:
                     )
                 else:
                     copies.append(self._copy(part, part.example, flat, block))
-        first = min(
-            (i for i, call in enumerate(self.calls) if any(v in dict(leaves) for v in traced_in(call.args))),
-            default=len(self.calls),
-        )
+        flats = dict(leaves)
+        reading = (i for i, call in enumerate(self.calls) if any(v in flats for v in traced_in(call.args)))
+        first = next(reading, len(self.calls))
         self.calls[first:first] = copies
 
     def _placeable(self, root: Traced, part: Traced) -> bool:

@@ -36,6 +36,7 @@ Function = Callable[..., Any]
 STATIC = {
     *(np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast),
     *(np.min_scalar_type, np.common_type, np.einsum_path, np.zeros_like, np.ones_like, np.empty_like),
+    np.full_like,
     *(np.shares_memory, np.may_share_memory),
 }
 # functions whose result has a shape that depends on the values
@@ -420,7 +421,7 @@ class Trace:
         if REFUSED.get(fn) == IN_PLACE:
             raise refuse(f"{function_name(fn)} changes an array in place", "use a function that returns a new one")
         value = fn(*_real(args), **_real(kwargs))
-        if fn in STATIC:
+        if fn in STATIC and not (fn is np.full_like and traced_in(args[1:])):
             return value
         return self.record(Call(fn, args, dict(kwargs), users_place(), self.node), value)
 

@@ -15,6 +15,7 @@ An optimizer of one's own is a rule (and, if it remembers something, what each m
             return param + velocity, (velocity,)
 """
 
+import functools
 import math
 import weakref
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..recording import afterwards, current_trace, live, settled
 from ..tensor import Tensor
 from .lookup import find
 
@@ -30,11 +32,11 @@ LearningRate: TypeAlias = float | Callable[[int], float]
 
 
 class Memory:
-    """What an optimizer remembers of one parameter: its state, and how many steps it has taken."""
+    """What an optimizer remembers of one parameter: its state, in Tensors, and how many steps it has taken."""
 
     __slots__ = ("owner", "state", "steps")
 
-    def __init__(self, owner: "weakref.ref[Tensor]", state: State):
+    def __init__(self, owner: "weakref.ref[Tensor]", state: tuple[Tensor, ...]):
         self.owner = owner
         self.state = state
         self.steps = 0
@@ -64,6 +66,7 @@ class Optimizer:
     """
 
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
+    state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
 
     def __init__(
@@ -90,6 +93,7 @@ class Optimizer:
         checked = {n: v if v is None else between(0, v, math.inf, n) for n, v in sizes.items()}
         self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
         self.iterations = 0
+        self._changes = 0  # how often the Tensors that hold the states were replaced
         self._memories: dict[int, Memory] = {}
 
     @property
@@ -133,44 +137,98 @@ class Optimizer:
             TypeError: something else than a list of Tensors.
         """
         parameters = [param for param in _tensors(parameters) if param.requires_grad]
-        if self.clipnorm or self.clipvalue or self.global_clipnorm:
-            self._clip([param for param in parameters if param.grad is not None])
-        rate = self._learning_rate
-        if callable(rate):
-            rate = float(rate(self.iterations))
-        moved = False
-        for param in parameters:
-            gradient = param.grad
-            if gradient is None:
-                continue
-            memory = self._memories.get(id(param)) or self._remember(param)
-            memory.steps += 1
-            values = param.data
-            if self.weight_decay:
-                values = values - values * (self.weight_decay * rate)
-            result = self.rule(values, gradient.data, memory.state, rate, memory.steps)
-            if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
-                raise _wrong_result(self, result)
-            values, memory.state = result
-            if type(values) is np.ndarray and values.base is None:
-                values.setflags(False)  # type: ignore[call-arg]  # used nowhere else: assign need not copy
-            param.assign(values)
-            param.grad = None
-            moved = True
-        if not moved:
+        this = self if current_trace() is None else self._under_capture(parameters)
+        if this.clipnorm or this.clipvalue or this.global_clipnorm:
+            this._clip([param for param in parameters if param.grad is not None])
+        moving = [param for param in dict.fromkeys(parameters) if param.grad is not None]
+        if not moving:
             raise RuntimeError(
                 "none of the parameters has a gradient; call loss.backward() before apply, and check that "
                 "the loss was computed from them and that they are not frozen (requires_grad)"
             )
+        memories = [self._memories.get(id(param)) or self._remember(param) for param in moving]
+        rate, step = live(self._rate, "learning_rate"), self._steps(memories)
+        for param, memory in zip(moving, memories, strict=True):
+            this._move(param, memory, rate, step or live(lambda memory=memory: memory.steps + 1, "step"))
+            param.grad = None
+        afterwards(functools.partial(self._count, memories))
+
+    def _rate(self) -> float:
+        """Return the learning rate for this step."""
+        rate = self._learning_rate
+        return float(rate(self.iterations)) if callable(rate) else rate
+
+    def _steps(self, memories: list[Memory]) -> Any:
+        """Return which step this is, if it is the same for all parameters."""
+        first = memories[0]
+        together = settled(lambda: all(memory.steps == first.steps for memory in memories))
+        return live(lambda: first.steps + 1, "step") if together else None
+
+    def _count(self, memories: list[Memory]) -> None:
+        """Count a step taken."""
         self.iterations += 1
+        for memory in memories:
+            memory.steps += 1
+
+    def _move(self, param: Tensor, memory: Memory, rate: Any, step: Any) -> None:
+        """Run the rule for one parameter."""
+        values, gradient, state = param.data, param.grad, memory.state
+        assert gradient is not None
+        if self.weight_decay:
+            values = values - values * (self.weight_decay * rate)
+        result = self.rule(values, gradient.data, tuple([part.data for part in state]), rate, step)
+        if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
+            raise _wrong_result(self, result)
+        values, remembered = result
+        if len(remembered) != len(state):  # a momentum, say, that was 0 so far
+            memory.state = state = self._states(param, (0.0,) * len(remembered))
+            self._changes += 1
+            if current_trace() is not None:
+                self._move(param, memory, rate, step)
+                return
+        for part, new in zip(state, remembered, strict=True):
+            part.assign(new)
+        if type(values) is np.ndarray and values.base is None:
+            values.setflags(False)  # type: ignore[call-arg]  # used nowhere else: assign need not copy
+        param.assign(values)
+
+    def _under_capture(self, parameters: list[Tensor]) -> "Optimizer":
+        """Return a stand-in whose numbers are read anew on every call of a captured program."""
+        trace = current_trace()
+        trace.read(parameters)
+        for param in parameters:
+            trace.read((self._memories.get(id(param)) or self._remember(param)).state)
+        this: Optimizer = object.__new__(type(self))
+        vars(this).update(vars(self))
+        for name, value in vars(self).items():
+            if type(value) is float and name != "_learning_rate":
+                vars(this)[name] = live(functools.partial(getattr, self, name), name)
+        settled(self._settings)
+        return this
+
+    def _settings(self) -> list[Any]:
+        """List what decides how a step is computed, other than numbers."""
+        counts = ("iterations", "_learning_rate")
+        plain = (bool, int, str, type(None))
+        return [value for name, value in vars(self).items() if type(value) in plain and name not in counts]
 
     def _remember(self, param: Tensor) -> Memory:
         """Start a memory for a parameter, which ends with it."""
         key, memories = id(param), self._memories
         owner = weakref.ref(param, lambda _: memories.pop(key, None))
-        state = tuple(np.full_like(param.data, value) for value in self.start)
-        memories[key] = Memory(owner, state)
+        memories[key] = Memory(owner, self._states(param, self.start))
         return memories[key]
+
+    def _states(self, param: Tensor, values: tuple[float, ...]) -> tuple[Tensor, ...]:
+        """Make Tensors like a parameter, filled with what each part of its state starts from."""
+        numbers = range(1, len(values) + 1)
+        named = len(self.state_names) >= len(values)
+        names = self.state_names if named else [f"state_{i}" for i in numbers]
+        filled = (np.full_like(param.data, value) for value in values)
+        return tuple(
+            Tensor(array, name=f"{param.name}.{name}" if param.name else name)
+            for array, name in zip(filled, names, strict=False)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Say what a copy or a pickle holds: memories together with their parameters, not with their ids.
@@ -194,11 +252,12 @@ class Optimizer:
         if self.clipvalue:
             clipped = [np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         else:
-            lengths = [math.sqrt(np.vdot(g.data, g.data)) for g in gradients]
+            squares = [np.vdot(g.data, g.data) for g in gradients]
             if self.global_clipnorm:
-                lengths = [math.hypot(*lengths)] * len(lengths)
-            limit = self.clipnorm or self.global_clipnorm or math.inf
-            clipped = [g * (limit / max(length, limit)) for g, length in zip(gradients, lengths, strict=True)]
+                squares = [functools.reduce(np.add, squares)] * len(squares)
+            limit = self.clipnorm or self.global_clipnorm
+            shares = [limit / np.maximum(np.sqrt(square), limit) for square in squares]
+            clipped = [g * share for g, share in zip(gradients, shares, strict=True)]
         for param, gradient in zip(parameters, clipped, strict=True):
             param.grad = gradient
 
@@ -210,7 +269,10 @@ class Optimizer:
         {'iterations': 0, 'states': [(0, ())]}
         """
         memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
-        states = [(memory.steps, memory.state) if memory else (0, ()) for memory in memories]
+        states = [
+            (memory.steps, tuple(part.data for part in memory.state)) if memory else (0, ())
+            for memory in memories
+        ]
         return {"iterations": self.iterations, "states": states}
 
     def load_state_dict(self, saved: dict[str, Any], parameters: Iterable[Tensor]) -> None:
@@ -230,7 +292,9 @@ class Optimizer:
         self.iterations = saved["iterations"]
         for param, (steps, state) in zip(parameters, states, strict=True):
             memory = self._remember(param)
-            memory.steps, memory.state = steps, tuple(state) if steps else memory.state
+            memory.steps = steps
+            memory.state = tuple(Tensor(part, dtype=param.dtype) for part in state) if steps else memory.state
+        self._changes += 1
 
 
 class SGD(Optimizer):
@@ -249,6 +313,7 @@ class SGD(Optimizer):
     (array([0.8]), ())
     """
 
+    state_names = ("velocity",)
     default_learning_rate = 0.01
 
     def __init__(
@@ -287,6 +352,8 @@ class Adagrad(Optimizer):
     >>> Adagrad(1.0, epsilon=0).rule(np.array([1.0]), np.array([2.0]), (np.array([0.0]),), 1.0, 1)
     (array([0.]), (array([4.]),))
     """
+
+    state_names = ("squares",)
 
     def __init__(
         self,
@@ -376,6 +443,8 @@ class Adam(Optimizer):
     >>> adam.rule(np.array([1.0]), np.array([2.0]), (zero, zero), 0.1, 1)[0]
     array([0.9])
     """
+
+    state_names = ("mean", "square", "largest")
 
     def __init__(
         self,
