@@ -450,29 +450,37 @@ def capturing(trace: Any) -> Block:
     return Block(lambda now: State(now.recording, now.scope, now.transforms, trace, now))
 
 
+def current_state() -> State:
+    """Return what this thread or task is doing."""
+    return _state.get()
+
+
 def current_trace() -> Any:
     """Return the trace that calls made here and now are handed to, if there is one."""
     return _state.get().trace
 
 
-def live(get: Callable[[], Any], name: str) -> Any:
+def live(get: Callable[[], Any], name: str, of: Any = None) -> Any:
     """Return a number that may be another one each time; under capture it is asked for again on every call.
 
     >>> live(lambda: 0.1, "learning_rate")
     0.1
     """
     trace = _state.get().trace
-    return get() if trace is None else trace.number(get, name)
+    return get() if trace is None else trace.number(get, name, of)
 
 
-def settled(get: Callable[[], R]) -> R:
+def settled(get: Callable[[], R], of: Any = None) -> R:
     """Return a fact that decides what is computed; under capture, another answer makes another program.
+
+    It is asked for again before every call; or, where it is a fact `of` an object that counts in its
+    attribute `changes` how often it was changed, only when that count is another one.
 
     >>> settled(lambda: True)
     True
     """
     trace = _state.get().trace
-    return get() if trace is None else trace.fact(get)
+    return get() if trace is None else trace.fact(get, of)
 
 
 def afterwards(effect: Callable[[], None]) -> None:

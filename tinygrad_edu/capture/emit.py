@@ -42,6 +42,8 @@ NAMES = {  # what results are called that have no name in the user's code
     **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
 }
 
+import os as _os
+POS = 'POS' in _os.environ
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 
 
@@ -56,8 +58,8 @@ class Emitted(NamedTuple):
     source: str
     make: Callable[[], Callable[..., Any]]
     arguments: list[Traced]
-    now: list[list[int]]
-    new: list[list[int]]
+    now: list[tuple[int, ...]]
+    new: list[tuple[int, ...]]
     outputs: dict[Traced, int]
     buffers: int
     nbytes: int
@@ -282,6 +284,7 @@ class _Writer:
                 f"np.copyto({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
+        if isinstance(fn, np.ufunc) and POS and not call.kwargs: return f"{self.function(fn)}({self._given(args, call.kwargs)}, {into})"
         return f"{self.function(fn)}({self._given(args, call.kwargs)}, out={into})"
 
     # The whole
@@ -317,8 +320,8 @@ class _Writer:
     def _resident(self) -> set[Traced]:
         return {part for r in self.program.residences for part in r.parts}
 
-    def _picked(self, values: list[Traced]) -> list[int]:
-        return [i for i, value in enumerate(values) if value in self.used]
+    def _picked(self, values: list[Traced]) -> tuple[int, ...]:
+        return tuple(i for i, value in enumerate(values) if value in self.used)
 
     def _is_fixed(self, call: Call) -> bool:
         """Tell whether a call looks, in a way that never changes, at an array that is made once."""

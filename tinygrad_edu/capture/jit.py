@@ -5,21 +5,20 @@ array. A call looks up the program, checks that the world outside is as it was, 
 now, runs the program, and then changes what the function changes, all of it or, after an error, nothing.
 """
 
-import contextlib
 import functools
 import inspect
 import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from sys import getrefcount
 from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
-from ..recording import LEAF, Recorded, current_trace, inside_transform, is_recording, make
+from ..recording import LEAF, Recorded, current_state, is_recording, make
 from ..transforms import _forgetful_node, leaves, rebuild
 from .emit import Emitted, emit
-from .pack import Home, Pack
 from .program import Program, build
 from .report import Report, describe
 from .trace import PLAIN, CaptureError, Foreign, Trace, Traced, trace
@@ -33,74 +32,130 @@ THRASHING = 8  # programs made in as many calls: time to warn
 
 
 class Prepared:
-    """A program, compiled, with all that it takes to call it."""
+    """A program, compiled, with all that it takes to call it.
 
-    def __init__(self, program: Program, emitted: Emitted, template: Any, unchanged: Callable[[], bool]):
-        self.program, self.emitted, self.template, self.unchanged = program, emitted, template, unchanged
-        self.pool: list[Callable[..., Any]] = []
-        self.homes = [residence.home for residence in program.residences]
-        self.locks = list(dict.fromkeys(home.lock for home in self.homes))
-        sources = [program.inputs[value] for value in emitted.arguments]
-        self.places = [origin for kind, origin in sources if kind == "argument"]
-        self.tensors = [origin for kind, origin in sources if kind == "tensor"]
-        self.grads = [origin for kind, origin in sources if kind == "grad"]
-        self.numbers = [origin for kind, origin in sources if kind == "number"]
+    `run` takes the arrays and numbers among the arguments, and returns what the function returns. `fits` tells
+    in one test whether arguments are of the kind that the program is for; None where that takes a closer look.
+    """
 
-    def __call__(self, given: list[Any]) -> list[Any]:
-        """Run on the arrays and numbers among the arguments; return the results."""
-        if not self.locks:
-            return self.finish(self.compute(given, ()), ())
-        with contextlib.ExitStack() as stack:
-            for lock in self.locks:
-                stack.enter_context(lock)
-            packs = [home.ready() for home in self.homes]
-            return self.finish(self.compute(given, packs), packs)
-
-    def compute(self, given: list[Any], packs: Sequence[tuple[Pack, Pack]]) -> tuple[Any, ...]:
-        """Run the program with buffers that no other thread is using."""
-        args = [given[i] for i in self.places]
-        args += [tensor.data for tensor in self.tensors]
-        if self.grads:
-            args += [tensor.grad.data for tensor in self.grads]
-        args += [get() for get in self.numbers]
-        for (now, new), first, second in zip(packs, self.emitted.now, self.emitted.new, strict=True):
-            args += [now.arrays[i] for i in first]
-            args += [new.arrays[i] for i in second]
-        try:
-            step = self.pool.pop()
-        except IndexError:
-            step = self.emitted.make()
-        found: tuple[Any, ...] = step(*args)
-        self.pool.append(step)
-        return found
-
-    def finish(self, results: tuple[Any, ...], packs: Sequence[tuple[Pack, Pack]]) -> Any:
-        """Let everything outside have its new values: all of it, even if interrupted."""
-        moves = [(home, now, new) for home, (now, new) in zip(self.homes, packs, strict=True)]
-        try:
-            _settle(moves)
-        except BaseException:
-            _settle(moves)
-            raise
-        for tensor, value in self.program.gradients:
-            if type(value) is Traced:
-                value = results[self.emitted.outputs[value]]
-            tensor.grad = None if value is None else make(_locked(value))
-        for effect in self.program.effects:
-            effect()
-        return results
+    def __init__(
+        self,
+        program: Program,
+        emitted: Emitted,
+        template: Any,
+        unchanged: Callable[[], bool],
+        fits: Callable[..., bool] | None,
+    ):
+        self.program, self.emitted = program, emitted
+        self.unchanged, self.fits, self.recording = unchanged, fits, is_recording()
+        self.run = _driver(program, emitted, template)
 
 
-def _settle(moves: list[tuple[Home, Pack, Pack]]) -> None:
-    for home, now, new in moves:
-        home.commit(new)
-        home.now, home.spare = new, now
+def _driver(program: Program, emitted: Emitted, template: Any) -> Callable[..., Any]:
+    """Write the function around a program: it reads what the program reads, runs it, and changes what changes.
+
+    Written out for each program, because a loop over what there is to do takes as long as NumPy's calls do.
+    """
+    world: dict[str, Any] = {"pool": [], "make": emitted.make, "tensor": _tensor, "copy": np.array}
+    world["held"] = getrefcount
+    given: dict[int, str] = {}
+    args: list[str] = []
+
+    def name(value: Any) -> str:
+        key = f"v{len(world)}"
+        world[key] = value
+        return key
+
+    for value in emitted.arguments:
+        kind, origin = program.inputs[value]
+        if kind == "argument":
+            args.append(given.setdefault(origin, f"a{origin}"))
+        else:
+            ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
+            args.append(name(origin) + ends[kind])
+    reading, moving, locks = [], [], []
+    for i, (residence, now, new) in enumerate(zip(program.residences, emitted.now, emitted.new, strict=True)):
+        home = name(residence.home)
+        locks.append(residence.home.lock)
+        reading.append(f"now{i}, new{i} = {home}.now, {home}.spare")
+        reading.append(f"if sum(map(held, new{i}.watched)) != new{i}.alone or not {home}.at_home():")
+        reading.append(f" now{i}, new{i} = {home}.ready()")
+        moving.append(f"{home}.swap(now{i}, new{i})")
+        for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
+            names = [f"{pack}_{number}" for number in numbers]
+            reading.append(f"{''.join(f'{n}, ' for n in names)} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
+            args += names
+    after = [_settling(tensor, value, name, emitted) for tensor, value in program.gradients]
+    after += [f"{name(effect)}()" for effect in program.effects]
+    body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
+    body.append("pool.append(step)")
+    if moving:
+        body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
+        body += [*(f" {line}" for line in moving), " raise"]
+    body += [*after, f"return {_spelled(template, name, emitted)}"]
+    for lock in dict.fromkeys(locks):
+        body = [f"with {name(lock)}:", *(f" {line}" for line in body)]
+    text = "def run(given):\n" + "".join(f" {line}\n" for line in _unpacked(given, body))
+    world["text"] = text
+    exec(text, world)
+    run: Callable[..., Any] = world["run"]
+    return run
 
 
-def _locked(value: Any) -> Any:
+def _unpacked(given: dict[int, str], body: list[str]) -> list[str]:
+    """Begin a driver with names for what it is given."""
+    return [f"{text} = given[{i}]" for i, text in given.items()] + body
+
+
+def _settling(tensor: Any, value: Any, name: Callable[[Any], str], emitted: Emitted) -> str:
+    """Write the line that gives a Tensor its new gradient."""
+    if type(value) is Traced:
+        return f"{name(tensor)}.grad = tensor(copy(results[{emitted.outputs[value]}]), None)"
+    return f"{name(tensor)}.grad = {'None' if value is None else f'tensor(copy({name(value)}), None)'}"
+
+
+def _spelled(result: Any, name: Callable[[Any], str], emitted: Emitted) -> str:
+    """Write the expression for what a call gives back."""
+    if isinstance(result, _Out):
+        value = f"results[{emitted.outputs[result.value]}]" if type(result.value) is Traced else f"copy({name(result.value)})"
+        return f"tensor({value}, {result.name!r})" if result.tensor else value
+    if type(result) in (list, tuple):
+        inside = "".join(_spelled(item, name, emitted) + ", " for item in result)
+        return f"[{inside}]" if type(result) is list else f"({inside})"
+    if type(result) is dict:
+        return "{" + ", ".join(f"{name(k)}: {_spelled(v, name, emitted)}" for k, v in result.items()) + "}"
+    if isinstance(result, tuple):
+        inside = "".join(_spelled(item, name, emitted) + ", " for item in result)
+        return f"{name(type(result))}({inside if hasattr(result, '_fields') else f'({inside})'})"
+    return name(result)
+
+
+def _tensor(value: Any, name: str | None) -> Any:
+    """Wrap a result in a Tensor of its own."""
     if isinstance(value, np.ndarray):
         value.setflags(write=False)
-    return value
+    tensor = make(value)
+    if name is not None:
+        tensor.name = name
+    return tensor
+
+
+def _fitting(args: Sequence[Any]) -> Callable[..., bool] | None:
+    """Write the test whether other arguments are like these, where these are plain arrays and numbers."""
+    world: dict[str, Any] = {"ndarray": np.ndarray}
+    tests = [f"len(args) == {len(args)}"]
+    for i, arg in enumerate(args):
+        if type(arg) is np.ndarray:
+            world |= {f"s{i}": arg.shape, f"t{i}": arg.strides, f"d{i}": arg.dtype}
+            tests.append(f"type(x{i} := args[{i}]) is ndarray and x{i}.shape == s{i}")
+            tests.append(f"x{i}.dtype is d{i} and x{i}.strides == t{i}")
+        elif type(arg) is float:
+            tests.append(f"type(args[{i}]) is float")
+        else:
+            return None
+    exec("def fits(args):\n return " + " and ".join(tests), world)
+    found: Callable[..., bool] = world["fits"]
+    return found
 
 
 # What a call is given
@@ -210,22 +265,6 @@ def _outputs(result: Any, tracing: Trace) -> Any:
     return rebuild(result, iter([out(leaf) for leaf in leaves(result)]))
 
 
-def _handed_out(result: Any, found: Callable[[Any], Any]) -> Any:
-    """Make the result of one call."""
-    if not isinstance(result, (_Out, list, tuple, dict)):
-        return result
-    return rebuild(result, iter([_one(leaf, found) if isinstance(leaf, _Out) else leaf for leaf in leaves(result)]))
-
-
-def _one(out: _Out, found: Callable[[Any], Any]) -> Any:
-    value = found(out.value) if type(out.value) is Traced else np.array(out.value)
-    if not out.tensor:
-        return value
-    tensor = make(_locked(value))
-    tensor.name = out.name
-    return tensor
-
-
 class Jitted:
     """What `jit` returns: calls the function through programs, and shows them."""
 
@@ -243,10 +282,16 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
-        if current_trace() is not None or inside_transform():
+        state = current_state()
+        if state.trace is not None or state.transforms:
             return self.function(*args, **kwargs)
+        last = self.last
+        if last is not None and last.fits is not None and not kwargs and last.fits(args):
+            if last.recording is state.recording and last.unchanged():
+                self.calls += 1
+                return last.run(args)
         given: list[Any] = []
-        key: list[Any] = [is_recording()]
+        key: list[Any] = [state.recording]
         try:
             for arg in args:
                 _describe(arg, given, key)
@@ -257,8 +302,7 @@ class Jitted:
             return self.function(*args, **kwargs)
         except Foreign as foreign:
             return self._eagerly(foreign, args, kwargs)
-        results = prepared(given)
-        return self._result(prepared, results, args, kwargs)
+        return prepared.run(given)
 
     def _prepared(self, key: Any, args: Any, kwargs: Any) -> Prepared:
         """Look up the program for these arguments and this state of the world, or make it."""
@@ -298,7 +342,9 @@ class Jitted:
         emitted = emit(program, self._title(), names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
-        return Prepared(program, emitted, template, checker(found, program.tensors, program.facts))
+        unchanged = checker(found, program.tensors, program.facts)
+        fits = None if kwargs else _fitting(args)
+        return Prepared(program, emitted, template, unchanged, fits)
 
     def _argument_names(self, args: Any) -> list[str]:
         try:
@@ -344,10 +390,6 @@ class Jitted:
                 stacklevel=4,
             )
         return self.function(*args, **kwargs)
-
-    def _result(self, prepared: Prepared, results: Any, args: Any, kwargs: Any) -> Any:
-        position = prepared.emitted.outputs
-        return _handed_out(prepared.template, lambda value: results[position[value]])
 
     # What there is to see
 

@@ -39,7 +39,7 @@ class Plan(NamedTuple):
 def takes_out(call: Call) -> bool:
     """Tell whether a call can write its result into a given array."""
     fn, example = call.fn, call.out.example
-    if type(example) is not np.ndarray or example.ndim == 0 or not example.size:
+    if type(example) is not np.ndarray or not example.size:
         return False
     if isinstance(fn, np.ufunc):
         return fn.nout == 1

@@ -8,7 +8,7 @@ leaves every parameter as it was, and an array that somebody has kept is never w
 
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from operator import is_
 from sys import getrefcount
@@ -240,20 +240,32 @@ def blocks(arrays: Sequence[Any]) -> list[Block]:
 class Pack:
     """One flat array, its parts for the program to write to, and locked views of them to hand out."""
 
-    __slots__ = ("__weakref__", "alone", "arrays", "flat", "public")
+    __slots__ = ("alone", "arrays", "chosen", "public", "watched")
 
     def __init__(self, layout: list[Block], dtype: Any):
-        self.flat = np.empty(sum(block.size for block in layout), dtype)
-        self.arrays = (self.flat, *(block.of(self.flat) for block in layout))
-        self.public = tuple(array.view() for array in self.arrays[1:])
-        for view in self.public:
-            view.setflags(write=False)
-        self.alone = 0
+        flat = np.empty(sum(block.size for block in layout), dtype)
+        self.arrays = (flat, *(block.of(flat) for block in layout))
+        self.public = tuple(_locked_view(array) for array in self.arrays[1:])
+        self.chosen: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        self.watched = (flat, *self.public)
+        del flat
         self.alone = self.holders()
+
+    def choose(self, numbers: tuple[int, ...]) -> tuple[Any, ...]:
+        """Return some of the arrays, by number, and remember them."""
+        self.chosen[numbers] = tuple(self.arrays[i] for i in numbers)
+        self.alone += numbers.count(0)  # the flat array is held once more
+        return self.chosen[numbers]
 
     def holders(self) -> int:
         """Count the references to the arrays, so that one more than when `alone` shows that they are in use."""
-        return getrefcount(self.flat) + sum(map(getrefcount, self.public))
+        return sum(map(getrefcount, self.watched))
+
+
+def _locked_view(array: Any) -> Any:
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 class Home:
@@ -266,12 +278,24 @@ class Home:
         self.now = Pack(self.layout, self.dtype)
         self.spare = Pack(self.layout, self.dtype)
         self.lock = threading.RLock()
+        self.at_home = self._checker()
+
+    def _checker(self) -> Callable[[], bool]:
+        """Write the test whether every Tensor's array is the one of now."""
+        if len(self.tensors) > 64:
+            return lambda: all(map(is_, [tensor.data for tensor in self.tensors], self.now.public))
+        world: dict[str, Any] = {f"t{i}": tensor for i, tensor in enumerate(self.tensors)} | {"home": self}
+        names = "".join(f"a{i}, " for i in range(len(self.tensors)))
+        tests = " and ".join(f"t{i}.data is a{i}" for i in range(len(self.tensors)))
+        exec(f"def at_home():\n {names} = home.now.public\n return {tests}", world)
+        made: Callable[[], bool] = world["at_home"]
+        return made
 
     def ready(self) -> tuple[Pack, Pack]:
         """Return the pack with the Tensors' values of now, and one to write the next into."""
         if self.spare.holders() != self.spare.alone:
             self.spare = Pack(self.layout, self.dtype)  # somebody has kept one of its arrays
-        if not all(map(is_, [tensor.data for tensor in self.tensors], self.now.public)):
+        if not self.at_home():
             self.take_in()
         return self.now, self.spare
 
@@ -280,22 +304,13 @@ class Home:
         pack = Pack(self.layout, self.dtype)
         for tensor, array in zip(self.tensors, pack.arrays[1:], strict=True):
             np.copyto(array, tensor.data)
-        self.now = pack
-        self.commit(pack)
+        self.swap(self.spare, pack)
 
-    def commit(self, pack: Pack) -> None:
-        """Let the Tensors have the values in a pack."""
-        for tensor, view in zip(self.tensors, pack.public, strict=True):
+    def swap(self, now: Pack, new: Pack) -> None:
+        """Let the values that were written become the Tensors' own. Doing it again changes nothing."""
+        for tensor, view in zip(self.tensors, new.public):  # noqa: B905 (sooner)
             tensor.data = view
-
-    def swap(self) -> None:
-        """Let the values that were written become the Tensors' own; complete also if interrupted."""
-        new = self.spare
-        try:
-            self.commit(new)
-        finally:
-            self.commit(new)
-            self.now, self.spare = new, self.now
+        self.now, self.spare = new, now
 
 
 _homes: "weakref.WeakValueDictionary[Any, Home]" = weakref.WeakValueDictionary()

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..rules.shapes import astype
+from .flatten import flattened
 from .memory import Plan, owner, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
 from .simplify import simplify
-from .trace import Call, Input, Lifted, Record, Traced, traced_in
+from .trace import Call, Fact, Input, Lifted, Record, Traced, traced_in
 
 
 class Residence(NamedTuple):
@@ -51,7 +52,7 @@ class Program(NamedTuple):
     flats: dict[Traced, None]
     result: Any
     gradients: list[tuple[Any, Any]]
-    facts: list[tuple[Callable[[], Any], Any]]
+    facts: list[Fact]
     effects: list[Callable[[], None]]
     tensors: list[Lifted]
     counts: list[tuple[str, int]]
@@ -70,6 +71,7 @@ def build(record: Record) -> Program:
     moved = [(tensor, value) for tensor, value in updates if type(value) is Traced and once[id(value)] == 1]
     calls, groups = packed(calls, moved, kept, stand_ins)
     counts.append(("updates joined", len(calls)))
+    calls = flattened(calls)
 
     builder = _Builder(calls, record, stand_ins)
     for group in groups:

@@ -81,6 +81,8 @@ def lowered(call: Call) -> None:
         given.setdefault("axis", None)
         if given.get("keepdims") is False:
             del given["keepdims"]
+        if isinstance(given["axis"], tuple) and len(given["axis"]) == 1:
+            (given["axis"],) = given["axis"]
         if fn not in (np.any, np.all) or args[0].dtype.kind == "b":
             call.fn, call.args, call.kwargs = REDUCTIONS[fn].reduce, args[:1], given
     elif fn is np.transpose and len(args) > 1 and args[1] is None:
@@ -115,9 +117,21 @@ def smaller(call: Call) -> Any:
             return args[0]
         if fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
             return args[1]
+    if _reduces_nothing(call):
+        call.fn, call.args, call.kwargs = np.reshape, (args[0], out.shape), {}
+        out.example = args[0].example.reshape(out.shape)
+        fn = np.reshape
     if fn is np.reshape and not call.kwargs and isinstance(args[0], Traced) and args[0].shape == out.shape:
         return args[0]
     return out
+
+
+def _reduces_nothing(call: Call) -> bool:
+    """Tell whether a sum or maximum goes over single elements, so that it leaves them as they are."""
+    reduces = getattr(call.fn, "__name__", "") == "reduce" and isinstance(call.out.example, np.ndarray)
+    plain = set(call.kwargs) <= {"axis", "keepdims"} and isinstance(call.args[0], Traced)
+    same: bool = reduces and plain and call.args[0].size == call.out.size and call.args[0].dtype == call.out.dtype
+    return same and isinstance(call.args[0].example, np.ndarray)
 
 
 def _same_kind(value: Any, out: Traced) -> bool:

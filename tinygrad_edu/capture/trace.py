@@ -324,6 +324,14 @@ for _name, _symbol in {"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=
     setattr(Traced, f"__{_name}__", _in_place(_symbol))
 
 
+class Fact(NamedTuple):
+    """Something that decided what was computed: how to ask for it, the answer, and the object it is about."""
+
+    get: Callable[[], Any]
+    answer: Any
+    of: Any
+
+
 class Lifted(NamedTuple):
     """A Tensor from outside whose array has a stand-in during the trace, and how it was before."""
 
@@ -341,7 +349,8 @@ class Trace:
         self.calls: list[Call] = []
         self.inputs: dict[Traced, Input] = {}
         self.lifted: dict[int, Lifted] = {}
-        self.facts: list[tuple[Callable[[], Any], Any]] = []
+        self.facts: list[Fact] = []
+        self.owners: dict[Traced, Any] = {}  # of live numbers
         self.effects: list[Callable[[], None]] = []
         self.gradients: list[tuple[Traced, Traced]] = []  # pairs of a value and its gradient, for names
         self.node: Node | None = None  # whose gradient rule is running
@@ -355,14 +364,16 @@ class Trace:
         self.inputs[stand_in] = Input(kind, origin)
         return stand_in
 
-    def number(self, get: Callable[[], Any], name: str) -> Traced:
+    def number(self, get: Callable[[], Any], name: str, of: Any = None) -> Traced:
         """Make the stand-in for a Python number that is asked for on every call."""
-        return self.input("number", get, get(), name)
+        stand_in = self.input("number", get, get(), name)
+        self.owners[stand_in] = of
+        return stand_in
 
-    def fact(self, get: Callable[[], Any]) -> Any:
+    def fact(self, get: Callable[[], Any], of: Any = None) -> Any:
         """Note a fact that the program depends on: with another answer, it needs another program."""
         answer = get()
-        self.facts.append((get, answer))
+        self.facts.append(Fact(get, answer, of))
         return answer
 
     def read(self, args: Any, kwargs: Any = NO_KWARGS) -> None:
@@ -461,7 +472,7 @@ class Trace:
         """Decide an ``if``: allowed on live numbers such as a momentum, where it is noted as a fact."""
         kind, origin = self.inputs.get(value, Input("", None))
         if kind == "number":
-            return bool(self.fact(lambda: bool(origin())))
+            return bool(self.fact(lambda: bool(origin()), self.owners.get(value)))
         raise refuse(
             "branching on a computed value", "write  np.where(condition, a, b), or make it an argument of its own"
         )
@@ -521,7 +532,7 @@ class Record(NamedTuple):
     updates: list[tuple[Any, Any]]  # pairs of a Tensor and its new values
     gradients: list[tuple[Any, Any]]  # pairs of a Tensor and its new gradient, or None
     tensors: list[Lifted]
-    facts: list[tuple[Callable[[], Any], Any]]
+    facts: list[Fact]
     effects: list[Callable[[], None]]
     names: list[tuple[Traced, Traced]]
 

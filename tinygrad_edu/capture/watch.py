@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..recording import LEAF, Recorded
-from .trace import Lifted
+from .trace import Fact, Lifted
 
 DEPTH = 8  # how many attributes and items deep Tensors are looked for
 PLAIN = (bool, int, float, str, bytes, type(None))
@@ -105,7 +105,7 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
 
 
 def checker(
-    found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[tuple[Callable[[], Any], Any]]
+    found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[Fact]
 ) -> Callable[[], bool]:
     """Make a function that tells whether every link, Tensor and fact is as it was: one long ``and``."""
     world: dict[str, Any] = {"same": _same}
@@ -123,15 +123,35 @@ def checker(
         tests.append(f"({place} is {kept} or same({place}, {kept}))" if plain else f"{place} is {kept}")
     for tensor, _, grad, node, _ in tensors:
         kept = name(tensor)
-        tests.append(f"{kept}.node is {name(LEAF) if node is LEAF else None}")
-        tests.append(f"{kept}.grad is {'None' if grad is None else 'not None'}")
-    for get, answer in facts:
-        tests.append(f"{name(get)}() == {name(answer)}")
+        test = f"{kept}.node is {name(LEAF) if node is LEAF else None}"
+        tests.append(test + f" and {kept}.grad is {'None' if grad is None else 'not None'}")
+    about: dict[int, list[Fact]] = {}
+    for fact in facts:
+        if fact.of is None:
+            tests.append(f"{name(fact.get)}() == {name(fact.answer)}")
+        else:
+            about.setdefault(id(fact.of), []).append(fact)
+    for known in about.values():
+        seen = name(known[0].of.changes)
+        tests.append(f"{name(known[0].of)}.changes == {seen} or {name(_asker(known, world, seen))}()")
     lines = ["def unchanged():", " try:", *(f"  if not ({test}): return False" for test in tests)]
     lines += ["  return True", " except LookupError: return False", " except ValueError: return False"]
     exec("\n".join(lines), world)
     made: Callable[[], bool] = world["unchanged"]
     return made
+
+
+def _asker(facts: list[Fact], world: dict[str, Any], seen: str) -> Callable[[], bool]:
+    """Make a function that asks for the facts about an object that has changed, and remembers that it did."""
+
+    def ask() -> bool:
+        changes = facts[0].of.changes
+        if not all(fact.get() == fact.answer for fact in facts):
+            return False
+        world[seen] = changes
+        return True
+
+    return ask
 
 
 class _By:

@@ -32,14 +32,14 @@ LearningRate: TypeAlias = float | Callable[[int], float]
 
 
 class Memory:
-    """What an optimizer remembers of one parameter: its state, in Tensors, and how many steps it has taken."""
+    """What an optimizer remembers of one parameter: its state, in Tensors, and which steps it has missed."""
 
-    __slots__ = ("owner", "state", "steps")
+    __slots__ = ("missed", "owner", "state")
 
-    def __init__(self, owner: "weakref.ref[Tensor]", state: tuple[Tensor, ...]):
+    def __init__(self, owner: "weakref.ref[Tensor]", state: tuple[Tensor, ...], missed: int):
         self.owner = owner
         self.state = state
-        self.steps = 0
+        self.missed = missed  # steps of the optimizer: before this parameter came, and without a gradient of it
 
 
 class Optimizer:
@@ -79,6 +79,7 @@ class Optimizer:
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ):
+        self.changes = 0
         if learning_rate is not None and lr is not None:
             raise ValueError(
                 f"lr is another name for learning_rate; give one of them, not both ({lr}, {learning_rate})"
@@ -93,8 +94,16 @@ class Optimizer:
         checked = {n: v if v is None else between(0, v, math.inf, n) for n, v in sizes.items()}
         self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
         self.iterations = 0
-        self._changes = 0  # how often the Tensors that hold the states were replaced
         self._memories: dict[int, Memory] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name not in ("_learning_rate", "lr", "learning_rate"):  # which are asked for on every step
+            self._changed()
+
+    def _changed(self) -> None:
+        """Count changes of what decides how steps are computed: a captured program then looks at it again."""
+        vars(self)["changes"] = vars(self).get("changes", 0) + 1
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -147,9 +156,13 @@ class Optimizer:
                 "the loss was computed from them and that they are not frozen (requires_grad)"
             )
         memories = [self._memories.get(id(param)) or self._remember(param) for param in moving]
-        rate, step = live(self._rate, "learning_rate"), self._steps(memories)
+        rate = live(self._rate, "learning_rate")
+        steps: dict[int, Any] = {}
         for param, memory in zip(moving, memories, strict=True):
-            this._move(param, memory, rate, step or live(lambda memory=memory: memory.steps + 1, "step"))
+            missed = memory.missed
+            if missed not in steps:
+                steps[missed] = live(lambda missed=missed: self.iterations + 1 - missed, "step")
+            this._move(param, memory, rate, steps[missed])
             param.grad = None
         afterwards(functools.partial(self._count, memories))
 
@@ -158,17 +171,14 @@ class Optimizer:
         rate = self._learning_rate
         return float(rate(self.iterations)) if callable(rate) else rate
 
-    def _steps(self, memories: list[Memory]) -> Any:
-        """Return which step this is, if it is the same for all parameters."""
-        first = memories[0]
-        together = settled(lambda: all(memory.steps == first.steps for memory in memories))
-        return live(lambda: first.steps + 1, "step") if together else None
-
-    def _count(self, memories: list[Memory]) -> None:
-        """Count a step taken."""
-        self.iterations += 1
-        for memory in memories:
-            memory.steps += 1
+    def _count(self, moved: list[Memory]) -> None:
+        """Count a step taken, and for the parameters that did not move a step missed."""
+        vars(self)["iterations"] += 1
+        if len(moved) != len(self._memories):
+            for memory in self._memories.values():
+                if memory not in moved:
+                    memory.missed += 1
+                    self._changed()
 
     def _move(self, param: Tensor, memory: Memory, rate: Any, step: Any) -> None:
         """Run the rule for one parameter."""
@@ -182,7 +192,7 @@ class Optimizer:
         values, remembered = result
         if len(remembered) != len(state):  # a momentum, say, that was 0 so far
             memory.state = state = self._states(param, (0.0,) * len(remembered))
-            self._changes += 1
+            self._changed()
             if current_trace() is not None:
                 self._move(param, memory, rate, step)
                 return
@@ -197,18 +207,20 @@ class Optimizer:
         trace = current_trace()
         trace.read(parameters)
         for param in parameters:
-            trace.read((self._memories.get(id(param)) or self._remember(param)).state)
+            memory = self._memories.get(id(param)) or self._remember(param)
+            trace.read(memory.state)
+            settled(lambda memory=memory: memory.missed, self)
         this: Optimizer = object.__new__(type(self))
         vars(this).update(vars(self))
         for name, value in vars(self).items():
             if type(value) is float and name != "_learning_rate":
-                vars(this)[name] = live(functools.partial(getattr, self, name), name)
-        settled(self._settings)
+                vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
+        settled(self._settings, self)
         return this
 
     def _settings(self) -> list[Any]:
         """List what decides how a step is computed, other than numbers."""
-        counts = ("iterations", "_learning_rate")
+        counts = ("iterations", "changes", "_learning_rate")
         plain = (bool, int, str, type(None))
         return [value for name, value in vars(self).items() if type(value) in plain and name not in counts]
 
@@ -216,7 +228,7 @@ class Optimizer:
         """Start a memory for a parameter, which ends with it."""
         key, memories = id(param), self._memories
         owner = weakref.ref(param, lambda _: memories.pop(key, None))
-        memories[key] = Memory(owner, self._states(param, self.start))
+        memories[key] = Memory(owner, self._states(param, self.start), self.iterations)
         return memories[key]
 
     def _states(self, param: Tensor, values: tuple[float, ...]) -> tuple[Tensor, ...]:
@@ -237,14 +249,14 @@ class Optimizer:
         with the same parameters. A deep copy of an optimizer alone would be for parameters nobody has.
         """
         memories = list(self._memories.values())
-        kept = [(memory.owner(), memory.steps, memory.state) for memory in memories]
+        kept = [(memory.owner(), memory.missed, memory.state) for memory in memories]
         return {**vars(self), "_memories": [memory for memory in kept if memory[0] is not None]}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         vars(self).update({**saved, "_memories": {}})
-        for param, steps, state in saved["_memories"]:
+        for param, missed, state in saved["_memories"]:
             memory = self._remember(param)
-            memory.steps, memory.state = steps, state
+            memory.missed, memory.state = missed, tuple(Tensor(part) for part in state)
 
     def _clip(self, parameters: list[Tensor]) -> None:
         """Cut gradients down to the size asked for."""
@@ -270,7 +282,7 @@ class Optimizer:
         """
         memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
         states = [
-            (memory.steps, tuple(part.data for part in memory.state)) if memory else (0, ())
+            (self.iterations - memory.missed, tuple(part.data for part in memory.state)) if memory else (0, ())
             for memory in memories
         ]
         return {"iterations": self.iterations, "states": states}
@@ -292,9 +304,9 @@ class Optimizer:
         self.iterations = saved["iterations"]
         for param, (steps, state) in zip(parameters, states, strict=True):
             memory = self._remember(param)
-            memory.steps = steps
+            memory.missed = self.iterations - steps
             memory.state = tuple(Tensor(part, dtype=param.dtype) for part in state) if steps else memory.state
-        self._changes += 1
+        self._changed()
 
 
 class SGD(Optimizer):

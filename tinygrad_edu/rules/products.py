@@ -20,9 +20,15 @@ rule(
         np.dot(g, b.T) if a.ndim == b.ndim == 2 else like(a, outer_axes(g, a, b) @ turned(column(b)), -2)
     ),
     lambda g, y, a, b: (
-        np.dot(a.T, g) if a.ndim == b.ndim == 2 else like(b, turned(row(a)) @ outer_axes(g, a, b), -1)
+        dot_like(b, a.T, g) if a.ndim == b.ndim == 2 else like(b, turned(row(a)) @ outer_axes(g, a, b), -1)
     ),
 )
+
+
+def dot_like(b: Any, p: Any, q: Any) -> Any:
+    """Return the product of two matrices in the memory order of b: an update of b then reads both in order."""
+    flags = getattr(b, "flags", None)  # which Tensors and Dask's arrays do not have
+    return np.dot(q.T, p.T).T if flags is not None and flags.f_contiguous else np.dot(p, q)
 
 
 def turned(a: Any) -> Any:

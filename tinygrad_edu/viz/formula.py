@@ -370,6 +370,8 @@ def _named(name: str, args: Sequence[Any], kwargs: dict[str, Any], value: Any) -
         return args[0] if order == "same" else Symbol(f"{_symbol(args[0]).within(ATOM)}ᵀ", value)
     if name in ("reshape", "unbroadcast") and np.shape(value) == np.shape(real(args[0])):
         return args[0]
+    if name == "dot_like":
+        return _written(np.matmul, args[1:], value)
     if name == "dot" and np.ndim(real(args[0])) == np.ndim(real(args[1])) == 2:
         return _written(np.matmul, args, value)
     if name == "power_slope":
