@@ -19,10 +19,11 @@ import numpy as np
 from ..recording import LEAF, Recorded, current_state, is_recording, make
 from ..transforms import _forgetful_node, leaves, rebuild
 from .emit import Emitted, emit
+from .pack import Home
 from .program import Program, build
 from .report import Report, describe
 from .trace import PLAIN, CaptureError, Foreign, Trace, Traced, trace
-from .watch import checker, links, tensors_below
+from .watch import Test, links, tensors_below
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,115 +35,130 @@ THRASHING = 8  # programs made in as many calls: time to warn
 class Prepared:
     """A program, compiled, with all that it takes to call it.
 
-    `run` takes the arrays and numbers among the arguments, and returns what the function returns. `fits` tells
-    in one test whether arguments are of the kind that the program is for; None where that takes a closer look.
+    `run(given)` takes the arrays and numbers among the arguments, and returns what the function returns.
+    `attempt(args, recording)` does so too where the arguments are plain and the world is as it was, and returns
+    MISSED where that takes a closer look.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        emitted: Emitted,
-        template: Any,
-        unchanged: Callable[[], bool],
-        fits: Callable[..., bool] | None,
-    ):
+    def __init__(self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None):
         self.program, self.emitted = program, emitted
-        self.unchanged, self.fits, self.recording = unchanged, fits, is_recording()
-        self.run = _driver(program, emitted, template)
+        self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
+        self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
+        given: dict[int, str] = {}
+        body = self._body(given, template)
+        unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
+        fits = None if args is None else _fitting(args, self.world)
+        self._define("run(given)", [*unpacked, *body])
+        self._define("unchanged()", [*test.guarded("False"), "return True"])
+        if fits is None:
+            self._define("attempt(args, recording)", ["return MISSED"])
+        else:
+            recording = f"recording is not {is_recording()}"
+            fast = [f"if {recording} or not ({fits}): return MISSED", *test.guarded("MISSED")]
+            unpacked = [f"{name} = args[{i}]" for i, name in given.items()]
+            self._define("attempt(args, recording)", [*fast, *unpacked, *body])
+        self.run, self.unchanged, self.attempt = (self.world[n] for n in ("run", "unchanged", "attempt"))
 
+    def _define(self, head: str, body: list[str]) -> None:
+        exec(f"def {head}:\n" + "".join(f" {line}\n" for line in body), self.world)
 
-def _driver(program: Program, emitted: Emitted, template: Any) -> Callable[..., Any]:
-    """Write the function around a program: it reads what the program reads, runs it, and changes what changes.
-
-    Written out for each program, because a loop over what there is to do takes as long as NumPy's calls do.
-    """
-    world: dict[str, Any] = {"pool": [], "make": emitted.make, "tensor": _tensor, "copy": np.array}
-    world["held"] = getrefcount
-    given: dict[int, str] = {}
-    args: list[str] = []
-
-    def name(value: Any) -> str:
-        key = f"v{len(world)}"
-        world[key] = value
+    def name(self, value: Any) -> str:
+        """Give an object a name in the driver."""
+        key = f"w{len(self.world)}"
+        self.world[key] = value
         return key
 
-    for value in emitted.arguments:
-        kind, origin = program.inputs[value]
-        if kind == "argument":
-            args.append(given.setdefault(origin, f"a{origin}"))
-        else:
-            ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
-            args.append(name(origin) + ends[kind])
-    reading, moving, locks = [], [], []
-    for i, (residence, now, new) in enumerate(zip(program.residences, emitted.now, emitted.new, strict=True)):
-        home = name(residence.home)
-        locks.append(residence.home.lock)
-        reading.append(f"now{i}, new{i} = {home}.now, {home}.spare")
-        reading.append(f"if sum(map(held, new{i}.watched)) != new{i}.alone or not {home}.at_home():")
-        reading.append(f" now{i}, new{i} = {home}.ready()")
-        moving.append(f"{home}.swap(now{i}, new{i})")
-        for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
-            names = [f"{pack}_{number}" for number in numbers]
-            reading.append(f"{''.join(f'{n}, ' for n in names)} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
-            args += names
-    after = [_settling(tensor, value, name, emitted) for tensor, value in program.gradients]
-    after += [f"{name(effect)}()" for effect in program.effects]
-    body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
-    body.append("pool.append(step)")
-    if moving:
-        body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
-        body += [*(f" {line}" for line in moving), " raise"]
-    body += [*after, f"return {_spelled(template, name, emitted)}"]
-    for lock in dict.fromkeys(locks):
-        body = [f"with {name(lock)}:", *(f" {line}" for line in body)]
-    text = "def run(given):\n" + "".join(f" {line}\n" for line in _unpacked(given, body))
-    world["text"] = text
-    exec(text, world)
-    run: Callable[..., Any] = world["run"]
-    return run
+    def _body(self, given: dict[int, str], template: Any) -> list[str]:
+        """Write what is around a program: read what it reads, run it, change what changes.
+
+        Written out for each program, because a loop over what there is to do takes as long as NumPy's calls do.
+        """
+        program, emitted = self.program, self.emitted
+        args: list[str] = []
+        for value in emitted.arguments:
+            kind, origin = program.inputs[value]
+            if kind == "argument":
+                args.append(given.setdefault(origin, f"a{origin}"))
+            else:
+                ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
+                args.append(self.name(origin) + ends[kind])
+        reading, moving = [], []
+        for i, (residence, now, new) in enumerate(
+            zip(program.residences, emitted.now, emitted.new, strict=True)
+        ):
+            home = self.name(residence.home)
+            reading.append(f"now{i}, new{i} = {home}.now, {home}.spare")
+            reading.append(f"if sum(map(held, new{i}.watched)) != new{i}.alone or not {home}.at_home():")
+            reading.append(f" now{i}, new{i} = {home}.ready()")
+            for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
+                names = "".join(f"{pack}_{number}, " for number in numbers)
+                if names:
+                    reading.append(
+                        f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})"
+                    )
+                args += [f"{pack}_{number}" for number in numbers]
+            moving += self._moving(residence.home, home, i)
+        after = [self._settling(tensor, value) for tensor, value in program.gradients]
+        after += [f"{self.name(effect)}()" for effect in program.effects]
+        body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
+        body.append("pool.append(step)")
+        if moving:  # all of it, even if interrupted: doing it again changes nothing
+            body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
+            body += [*(f" {line}" for line in moving), " raise"]
+        body += [*after, f"return {self._spelled(template)}"]
+        for lock in dict.fromkeys(residence.home.lock for residence in program.residences):
+            body = [f"with {self.name(lock)}:", *(f" {line}" for line in body)]
+        return body
+
+    def _moving(self, home: Home, name: str, i: int) -> list[str]:
+        """Write the lines that let Tensors have the values that were written."""
+        places = "".join(f"{self.name(tensor)}.data, " for tensor in home.tensors)
+        return [f"{places} = new{i}.public", f"{name}.now, {name}.spare = new{i}, now{i}"]
+
+    def _settling(self, tensor: Any, value: Any) -> str:
+        """Write the line that gives a Tensor its new gradient."""
+        if type(value) is Traced:
+            return f"{self.name(tensor)}.grad = tensor(locked(copy(results[{self.emitted.outputs[value]}])))"
+        return f"{self.name(tensor)}.grad = {'None' if value is None else f'tensor(locked(copy({self.name(value)})))'}"
+
+    def _spelled(self, result: Any) -> str:
+        """Write the expression for what a call gives back."""
+        if isinstance(result, _Out):
+            traced = type(result.value) is Traced
+            text = f"results[{self.emitted.outputs[result.value]}]" if traced else f"copy({self.name(result.value)})"
+            if not result.tensor:
+                return text
+            array = isinstance(result.value.example if traced else result.value, np.ndarray)
+            text = f"tensor(locked({text}))" if array else f"tensor({text})"
+            return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
+        if type(result) is dict:
+            return "{" + ", ".join(f"{self.name(k)}: {self._spelled(v)}" for k, v in result.items()) + "}"
+        if not isinstance(result, (list, tuple)):
+            return self.name(result)
+        inside = "".join(self._spelled(item) + ", " for item in result)
+        if type(result) is list:
+            return f"[{inside}]"
+        made = f"({inside})"
+        if type(result) is tuple:
+            return made
+        return f"{self.name(type(result))}({inside if hasattr(result, '_fields') else made})"
 
 
-def _unpacked(given: dict[int, str], body: list[str]) -> list[str]:
-    """Begin a driver with names for what it is given."""
-    return [f"{text} = given[{i}]" for i, text in given.items()] + body
+MISSED = object()
 
 
-def _settling(tensor: Any, value: Any, name: Callable[[Any], str], emitted: Emitted) -> str:
-    """Write the line that gives a Tensor its new gradient."""
-    if type(value) is Traced:
-        return f"{name(tensor)}.grad = tensor(copy(results[{emitted.outputs[value]}]), None)"
-    return f"{name(tensor)}.grad = {'None' if value is None else f'tensor(copy({name(value)}), None)'}"
+def _locked(array: Any) -> Any:
+    array.setflags(write=False)
+    return array
 
 
-def _spelled(result: Any, name: Callable[[Any], str], emitted: Emitted) -> str:
-    """Write the expression for what a call gives back."""
-    if isinstance(result, _Out):
-        value = f"results[{emitted.outputs[result.value]}]" if type(result.value) is Traced else f"copy({name(result.value)})"
-        return f"tensor({value}, {result.name!r})" if result.tensor else value
-    if type(result) in (list, tuple):
-        inside = "".join(_spelled(item, name, emitted) + ", " for item in result)
-        return f"[{inside}]" if type(result) is list else f"({inside})"
-    if type(result) is dict:
-        return "{" + ", ".join(f"{name(k)}: {_spelled(v, name, emitted)}" for k, v in result.items()) + "}"
-    if isinstance(result, tuple):
-        inside = "".join(_spelled(item, name, emitted) + ", " for item in result)
-        return f"{name(type(result))}({inside if hasattr(result, '_fields') else f'({inside})'})"
-    return name(result)
-
-
-def _tensor(value: Any, name: str | None) -> Any:
-    """Wrap a result in a Tensor of its own."""
-    if isinstance(value, np.ndarray):
-        value.setflags(write=False)
-    tensor = make(value)
-    if name is not None:
-        tensor.name = name
+def _named(tensor: Any, name: str) -> Any:
+    tensor.name = name
     return tensor
 
 
-def _fitting(args: Sequence[Any]) -> Callable[..., bool] | None:
+def _fitting(args: Sequence[Any], world: dict[str, Any]) -> str | None:
     """Write the test whether other arguments are like these, where these are plain arrays and numbers."""
-    world: dict[str, Any] = {"ndarray": np.ndarray}
     tests = [f"len(args) == {len(args)}"]
     for i, arg in enumerate(args):
         if type(arg) is np.ndarray:
@@ -153,9 +169,7 @@ def _fitting(args: Sequence[Any]) -> Callable[..., bool] | None:
             tests.append(f"type(args[{i}]) is float")
         else:
             return None
-    exec("def fits(args):\n return " + " and ".join(tests), world)
-    found: Callable[..., bool] = world["fits"]
-    return found
+    return " and ".join(tests)
 
 
 # What a call is given
@@ -285,11 +299,11 @@ class Jitted:
         state = current_state()
         if state.trace is not None or state.transforms:
             return self.function(*args, **kwargs)
-        last = self.last
-        if last is not None and last.fits is not None and not kwargs and last.fits(args):
-            if last.recording is state.recording and last.unchanged():
+        if self.last is not None and not kwargs:
+            result = self.last.attempt(args, state.recording)
+            if result is not MISSED:
                 self.calls += 1
-                return last.run(args)
+                return result
         given: list[Any] = []
         key: list[Any] = [state.recording]
         try:
@@ -342,9 +356,8 @@ class Jitted:
         emitted = emit(program, self._title(), names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
-        unchanged = checker(found, program.tensors, program.facts)
-        fits = None if kwargs else _fitting(args)
-        return Prepared(program, emitted, template, unchanged, fits)
+        test = Test(found, program.tensors, program.facts)
+        return Prepared(program, emitted, template, test, None if kwargs else args)
 
     def _argument_names(self, args: Any) -> list[str]:
         try:

@@ -104,54 +104,56 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
     return tensors, ways
 
 
-def checker(
-    found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[Fact]
-) -> Callable[[], bool]:
-    """Make a function that tells whether every link, Tensor and fact is as it was: one long ``and``."""
-    world: dict[str, Any] = {"same": _same}
-    tests: list[str] = []
+class Test:
+    """A test, as Python source, whether every link, Tensor and fact is as it was: a long row of short questions.
 
-    def name(value: Any) -> str:
-        key = f"v{len(world)}"
-        world[key] = value
+    `world` holds the objects that the source names.
+    """
+
+    def __init__(self, found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[Fact]):
+        self.world: dict[str, Any] = {"same": _same}
+        links = dict.fromkeys(_hashable(link) for link in found)
+        self.tests = [self._link(*(by.value for by in link)) for link in links]
+        self.tests += [self._tensor(lifted) for lifted in tensors]
+        about: dict[int, list[Fact]] = {}
+        for fact in facts:
+            if fact.of is None:
+                self.tests.append(f"{self.name(fact.get)}() == {self.name(fact.answer)}")
+            else:
+                about.setdefault(id(fact.of), []).append(fact)
+        self.tests += map(self._object, about.values())
+
+    def name(self, value: Any) -> str:
+        """Give an object a name in the source."""
+        key = f"v{len(self.world)}"
+        self.world[key] = value
         return key
 
-    for holder, key, value in dict.fromkeys(_hashable(link) for link in found):
-        place = f"{name(holder.value)}.cell_contents" if key.value is None else f"{name(holder.value)}[{key.value!r}]"
-        kept = name(value.value)
-        plain = isinstance(value.value, PLAIN)
-        tests.append(f"({place} is {kept} or same({place}, {kept}))" if plain else f"{place} is {kept}")
-    for tensor, _, grad, node, _ in tensors:
-        kept = name(tensor)
-        test = f"{kept}.node is {name(LEAF) if node is LEAF else None}"
-        tests.append(test + f" and {kept}.grad is {'None' if grad is None else 'not None'}")
-    about: dict[int, list[Fact]] = {}
-    for fact in facts:
-        if fact.of is None:
-            tests.append(f"{name(fact.get)}() == {name(fact.answer)}")
-        else:
-            about.setdefault(id(fact.of), []).append(fact)
-    for known in about.values():
-        seen = name(known[0].of.changes)
-        tests.append(f"{name(known[0].of)}.changes == {seen} or {name(_asker(known, world, seen))}()")
-    lines = ["def unchanged():", " try:", *(f"  if not ({test}): return False" for test in tests)]
-    lines += ["  return True", " except LookupError: return False", " except ValueError: return False"]
-    exec("\n".join(lines), world)
-    made: Callable[[], bool] = world["unchanged"]
-    return made
+    def _link(self, holder: Any, key: Any, value: Any) -> str:
+        place = f"{self.name(holder)}.cell_contents" if key is None else f"{self.name(holder)}[{key!r}]"
+        kept = self.name(value)
+        return f"({place} is {kept} or same({place}, {kept}))" if isinstance(value, PLAIN) else f"{place} is {kept}"
 
+    def _tensor(self, lifted: Lifted) -> str:
+        tensor, node = self.name(lifted.tensor), self.name(LEAF) if lifted.node is LEAF else None
+        return f"{tensor}.node is {node} and {tensor}.grad is {'None' if lifted.grad is None else 'not None'}"
 
-def _asker(facts: list[Fact], world: dict[str, Any], seen: str) -> Callable[[], bool]:
-    """Make a function that asks for the facts about an object that has changed, and remembers that it did."""
+    def _object(self, facts: list[Fact]) -> str:
+        of, seen = self.name(facts[0].of), self.name(facts[0].of.changes)
+        return f"({of}.changes == {seen} or {self.name(functools.partial(self._ask, facts, seen))}(globals()))"
 
-    def ask() -> bool:
+    def _ask(self, facts: list[Fact], seen: str, world: dict[str, Any]) -> bool:
+        """Ask for the facts about an object that has changed, and remember that they are the same."""
         changes = facts[0].of.changes
         if not all(fact.get() == fact.answer for fact in facts):
             return False
         world[seen] = changes
         return True
 
-    return ask
+    def guarded(self, otherwise: str) -> list[str]:
+        """Write the lines that return something where the test fails."""
+        lines = [f" if not ({test}): return {otherwise}" for test in self.tests]
+        return ["try:", *lines, " pass", f"except (LookupError, ValueError): return {otherwise}"]
 
 
 class _By:
