@@ -26,6 +26,7 @@ from ..source import Sources
 from .memory import PUT, SET_AT, VIEWS
 from .pack import Block
 from .program import Program, Residence
+from .simplify import is_elementwise
 from .trace import Call, Draw, Traced, traced_in
 
 OPERATORS: dict[Any, str] = {
@@ -42,8 +43,6 @@ NAMES = {  # what results are called that have no name in the user's code
     **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
 }
 
-import os as _os
-POS = 'POS' in _os.environ
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 
 
@@ -77,6 +76,7 @@ class _Writer:
         self.names: dict[Traced, str] = {}
         self.used: set[Traced] = set()
         self.constants: dict[int, tuple[str, Any]] = {}
+        self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
         self.sources = Sources()
         self.setup: list[str] = []
@@ -262,8 +262,10 @@ class _Writer:
         return f"{self.function(fn)}({self._given(args, call.kwargs)})"
 
     def _given(self, args: Any, kwargs: Any) -> str:
-        parts = [self.text(arg) for arg in args]
-        return ", ".join(parts + [f"{key}={self.text(arg)}" for key, arg in kwargs.items()])
+        return ", ".join([*map(self.text, args), *self._options(kwargs)])
+
+    def _options(self, kwargs: Any) -> list[str]:
+        return [f"{key}={self.text(arg)}" for key, arg in kwargs.items()]
 
     def statement(self, call: Call) -> str:
         """Write the line for a call."""
@@ -284,8 +286,25 @@ class _Writer:
                 f"np.copyto({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
-        if isinstance(fn, np.ufunc) and POS and not call.kwargs: return f"{self.function(fn)}({self._given(args, call.kwargs)}, {into})"
-        return f"{self.function(fn)}({self._given(args, call.kwargs)}, out={into})"
+        args = self._with_arrays(args) if is_elementwise(call) and not call.kwargs else map(self.text, args)
+        given = ", ".join([*args, *self._options(call.kwargs)])
+        return f"{self.function(fn)}({given}, out={into})"
+
+    def _with_arrays(self, args: Any) -> Iterator[str]:
+        """Write the arguments of an elementwise call, its constant numbers as arrays that are made once."""
+        kinds = {arg.dtype for arg in args if type(arg) is Traced and isinstance(arg.example, np.ndarray)}
+        dtype = kinds.pop() if len(kinds) == 1 else None
+        for arg in args:
+            same = type(arg) in (int, float) or (isinstance(arg, np.generic) and arg.dtype == dtype)
+            yield self._number(arg, dtype) if dtype is not None and dtype.kind == "f" and same else self.text(arg)
+
+    def _number(self, value: Any, dtype: np.dtype[Any]) -> str:
+        key = repr(value), dtype
+        if key not in self.numbers:
+            words = {0: "zero", 1: "one", 2: "two", 0.5: "half"}
+            self.numbers[key] = name = self.unique(words.get(value, "constant"))
+            self.setup.append(f"{name} = np.array({self.text(value)}, {self.text(dtype)})")
+        return self.numbers[key]
 
     # The whole
 
@@ -313,7 +332,7 @@ class _Writer:
         source = self._source(title, signature)
         make = _compiled(source, [value for _, value in self.constants.values()])
         outputs = {value: i for i, value in enumerate(dict.fromkeys(self.outputs))}
-        rooms = len(set(self.buffer.values())) + len(program.flats)
+        rooms = len(set(self.buffer.values()))
         return Emitted(source, make, arguments, now, new, outputs, rooms, self.nbytes)
 
     @functools.cached_property
@@ -348,9 +367,6 @@ class _Writer:
         flat, block = place
         residence = next((r for r in self.program.residences if r.new is flat), None)
         if residence is None:
-            if not any(line.startswith(f"{self.names[flat]} = ") for line in self.setup):
-                self.nbytes += flat.example.nbytes
-                self.setup.append(f"{self.names[flat]} = {self._empty(flat)}")
             self.setup.append(f"{self.name(value)} = {block.spelled(self.names[flat])}")
         elif block.size == flat.size and len(residence.parts) > 1:
             self.names[value] = self.name(flat)

@@ -32,8 +32,6 @@ class Plan(NamedTuple):
 
     root: dict[Traced, Traced]
     buffer: dict[Traced, Traced]  # for a root in a buffer: the first value that lived in it
-    fixed: set[Traced]  # roots whose array is the same one on every call
-    inputs: set[Traced]
 
 
 def takes_out(call: Call) -> bool:
@@ -96,17 +94,22 @@ def plan(
     inputs: Iterable[Traced],
     escaping: Iterable[Traced],
     placed: dict[Traced, Traced],
+    flats: Iterable[Traced] = (),
 ) -> Plan:
     """Decide where every result is kept.
 
     `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place in
-    a flat array already.
+    a flat array already; those of `flats` serve for nothing else, but may be overwritten when all is read.
     """
     inputs = set(inputs)
     root = roots(calls, inputs)
     last = last_reads(calls, root)
     out_of_here = {root.get(value, value) for value in escaping}
-    buffer: dict[Traced, Traced] = {}
+    for part, flat in placed.items():  # a flat array is read wherever its parts are
+        end = len(calls) if part in out_of_here else last.get(part, 0)
+        last[flat] = max(last.get(flat, 0), end)
+    flats = set(flats)
+    buffer: dict[Traced, Traced] = {flat: flat for flat in flats}
     free: dict[Any, list[Traced]] = {}
     ending: dict[int, dict[Traced, None]] = {}
     for value, i in last.items():
@@ -128,10 +131,9 @@ def plan(
             if out not in last:
                 release(out)
         for value in ending.get(i, []):
-            if value in buffer:
+            if value in buffer and buffer[value] not in flats:
                 release(value)
-    fixed = set(buffer) | set(placed)
-    return Plan(root, buffer, fixed, inputs)
+    return Plan(root, buffer)
 
 
 def kind(value: Traced) -> Any:

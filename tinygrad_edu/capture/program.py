@@ -86,7 +86,7 @@ def build(record: Record) -> Program:
     placed = {value: place[0] for value, place in builder.places.items()}
     return Program(
         builder.calls,
-        plan(builder.calls, inputs, kept, placed),
+        plan(builder.calls, inputs, kept, placed, builder.flats),
         builder.places,
         record.inputs,
         builder.residences,
