@@ -127,7 +127,7 @@ def test_shuffling_visits_every_example_once_an_epoch_in_new_orders() -> None:
             return x
 
     model = Sequential([Spy(input_dim=1), Dense(1)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=True)
     seen.clear()
     numbers = np.arange(70.0)[:, None] * 1.0
     model.fit(numbers, numbers * 0, epochs=2, batch_size=16, verbose=0)
@@ -341,7 +341,7 @@ def test_an_interruption_in_the_middle_of_an_update_leaves_no_gradients() -> Non
                 raise KeyboardInterrupt
             return super().rule(*details)
 
-    model = classifier(Interrupted(0.1))
+    model = classifier(Interrupted(0.1), run_eagerly=True)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, verbose=0)
     assert all(param.grad is None for param in model.parameters)
@@ -617,3 +617,77 @@ def test_a_model_shows_itself_in_a_notebook() -> None:
     assert "dense_1" in bundle["image/svg+xml"]
     assert "<iframe" in bundle["text/html"]
     assert set(nn.Sequential([nn.Dense(3)])._repr_mimebundle_()) == {"text/plain"}
+
+
+# Captured training -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: SGD(0.1),
+        lambda: SGD(0.1, momentum=0.9, nesterov=True),
+        nn.Adagrad,
+        nn.RMSprop,
+        lambda: nn.Adam(0.01, amsgrad=True, weight_decay=0.1, global_clipnorm=1.0),
+        lambda: SGD(nn.schedules.ExponentialDecay(0.1, 3, 0.5), clipvalue=0.01),
+    ],
+)
+def test_captured_training_is_training_to_the_last_bit(optimizer: Any) -> None:
+    def run(eagerly: bool) -> Any:
+        model = Sequential(
+            [Dense(4, "tanh", input_dim=5), nn.Dropout(0.2), Dense(3, "softmax")], seed=0
+        )
+        model.compile(optimizer(), "categorical_crossentropy", ["accuracy"], run_eagerly=eagerly)
+        history = model.fit(X, Y, epochs=3, verbose=0, seed=1, validation_data=(X, Y)).history
+        return history, model.get_weights()
+
+    (captured, weights), (eager, expected) = run(False), run(True)
+    assert captured == eager
+    for w, e in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(w, e)
+
+
+def test_captured_training_follows_what_is_changed_between_epochs() -> None:
+    def change(model: Sequential, epoch: int) -> None:
+        if epoch == 0:
+            model.optimizer.learning_rate = 0.5
+        if epoch == 1:
+            model.optimizer.momentum = 0.5
+        if epoch == 2:
+            model.layers[1].rate = 0.7
+        if epoch == 3:
+            model.set_weights([w * 0.5 for w in model.get_weights()])
+        if epoch == 4:
+            model.layers[0].trainable = False
+        if epoch == 5:
+            model.layers[0].W = Tensor(np.ones((5, 4), np.float32), requires_grad=True)
+
+    def run(eagerly: bool) -> Any:
+        model = Sequential([Dense(4, "tanh", input_dim=5), nn.Dropout(0.2), Dense(3, "softmax")], seed=0)
+        model.compile(SGD(0.1), "categorical_crossentropy", run_eagerly=eagerly)
+        watch = nn.LambdaCallback(on_epoch_end=lambda epoch, logs: change(model, epoch))
+        return model.fit(X, Y, epochs=8, verbose=0, seed=1, callbacks=[watch]).history["loss"]
+
+    assert run(False) == run(True)
+
+
+def test_a_step_that_cannot_be_captured_runs_call_by_call_and_says_why() -> None:
+    class Looks(nn.Layer):
+        def call(self, x: Any) -> Any:
+            return x if float(np.max(x)) > -1e9 else x * 2
+
+    model = Sequential([Looks(input_dim=5), Dense(3, "softmax")], seed=0)
+    model.compile("sgd", "categorical_crossentropy")
+    with pytest.warns(RuntimeWarning, match=r"test_nn_model.py:\d+: float.*run_eagerly=True"):
+        model.fit(X, Y, verbose=0)
+    model.fit(X, Y, verbose=0)  # says so once
+
+
+def test_integer_labels_outside_the_classes_are_refused_wherever_they_are() -> None:
+    model = Sequential([Dense(3, "softmax")], seed=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    labels = INTEGERS.copy()
+    labels[60] = 3
+    with pytest.raises(ValueError, match="labels for 3 classes must be 0 to 2, and that of example 60 is 3"):
+        model.fit(X, labels, verbose=0)

@@ -51,6 +51,7 @@ __all__ = [
     "no_grad",
     "opaque",
     "primitive",
+    "random",
     "rule",
     "stop_gradient",
     "testing",
@@ -65,7 +66,7 @@ del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _sha
 
 def __getattr__(name: str) -> Any:
     """Import the rooms that not every program enters when they are first asked for."""
-    if name in ("data", "distributions", "nn", "testing", "viz"):
+    if name in ("data", "distributions", "nn", "random", "testing", "viz"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "explain":
         return importlib.import_module(f"{__name__}.viz.chain").explain

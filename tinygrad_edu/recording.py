@@ -492,6 +492,16 @@ def afterwards(effect: Callable[[], None]) -> None:
         trace.effects.append(effect)
 
 
+def at_hand(x: Any) -> Any:
+    """Return the values of an array or Tensor, to check them; None where they are not computed yet (Dask).
+
+    Under capture these are the values of the run that the program is made from, and are checked in that run only.
+    """
+    data = x.data if isinstance(x, Recorded) else x
+    data = getattr(data, "example", data)
+    return data if type(data) is np.ndarray else None
+
+
 def opaque(fn: Callable[P, R]) -> Callable[P, R]:
     """Have capture write down a call of `fn` as one call, and not look at what happens inside.
 

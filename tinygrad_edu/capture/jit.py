@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
-THRASHING = 8  # programs made in as many calls: time to warn
+THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
 
 
 class Prepared:
@@ -289,7 +289,7 @@ class Jitted:
         self.last: Prepared | None = None
         self.lock = threading.RLock()
         self.calls = self.traces = 0
-        self.warned = False
+        self.warned = self.refused = False
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -346,7 +346,9 @@ class Jitted:
             return _outputs(self.function(*stand_ins, **named), tracing)
 
         around = links(self.function)
-        tensors, ways = tensors_below(self.function, [*args, *kwargs.values()])
+        roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
+        tensors, ways = tensors_below(self.function, roots)
+        self.refused = True  # until it is done
         record = trace(run, list(tensors.values()))
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, _Out)]
@@ -356,6 +358,7 @@ class Jitted:
         emitted = emit(program, self._title(), names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
+        self.refused = False
         test = Test(found, program.tensors, program.facts)
         return Prepared(program, emitted, template, test, None if kwargs else args)
 

@@ -457,14 +457,14 @@ class Trace:
         part: Traced = self.record(call, example)
         return part
 
-    def draw(self, generator: Callable[[], np.random.Generator], method: str, args: Any, kwargs: Any) -> Any:
+    def draw(self, generator: Callable[[], np.random.Generator], method: str, args: Any) -> Any:
         """Write down a drawing of random numbers, which is made anew on every call."""
         rng = generator()
         if id(rng) not in self.generators:
-            stand_in = self.input("number", generator, None, "random")
+            stand_in = self.input("number", generator, None, "rng")
             self.generators[id(rng)] = rng, rng.bit_generator.state, stand_in
-        value = getattr(rng, method)(*args, **kwargs)
-        call = Call(Draw(method), (self.generators[id(rng)][2], *args), kwargs, users_place(), self.node)
+        value = getattr(rng, method)(*_real(args))
+        call = Call(Draw(method), (self.generators[id(rng)][2], *args), {}, users_place(), self.node)
         call.pure = False
         return self.record(call, value)
 

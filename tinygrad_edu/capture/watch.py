@@ -87,7 +87,7 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
             holder: Any = value
         elif isinstance(value, dict):
             held, holder = list(value.items()), value
-        elif isinstance(value, (types.FunctionType, types.MethodType)) or not hasattr(value, "__dict__"):
+        elif not hasattr(value, "__dict__") or _is_no_holder(value):
             return
         else:
             holder = vars(value)
@@ -102,6 +102,11 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
         for link in named_by(fn):
             visit(link.value, [link])
     return tensors, ways
+
+
+def _is_no_holder(value: Any) -> bool:
+    """Tell whether an object's attributes are its own affair: a function's, a program's."""
+    return callable(value) and type(value).__module__.startswith(("tinygrad_edu.capture", "builtins", "functools"))
 
 
 class Test:
@@ -130,7 +135,8 @@ class Test:
         return key
 
     def _link(self, holder: Any, key: Any, value: Any) -> str:
-        place = f"{self.name(holder)}.cell_contents" if key is None else f"{self.name(holder)}[{key!r}]"
+        at = repr(key) if type(key) in (int, str) else self.name(key)
+        place = f"{self.name(holder)}.cell_contents" if key is None else f"{self.name(holder)}[{at}]"
         kept = self.name(value)
         return f"({place} is {kept} or same({place}, {kept}))" if isinstance(value, PLAIN) else f"{place} is {kept}"
 

@@ -13,15 +13,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .. import random
 from .lookup import find
 
 Shape: TypeAlias = tuple[int, ...]
 
-_generator = np.random.default_rng()
-
-
 def set_random_seed(seed: int | None) -> None:
-    """Make what nobody else gave a seed to (weights, shuffling, dropout) repeat from here on.
+    """Make what nobody else gave a seed to (weights, shuffling, dropout) repeat: Keras's name for `random.seed`.
 
     >>> set_random_seed(7)
     >>> first = RandomNormal()((2,))
@@ -29,13 +27,7 @@ def set_random_seed(seed: int | None) -> None:
     >>> bool(np.all(RandomNormal()((2,)) == first))
     True
     """
-    global _generator
-    _generator = np.random.default_rng(seed)
-
-
-def generator() -> np.random.Generator:
-    """Return the source of randomness for what nobody gave a seed to."""
-    return _generator
+    random.seed(seed)
 
 
 class Initializer:
@@ -53,7 +45,7 @@ class Initializer:
         """Return an array of the given shape and dtype."""
         if self.seed is not None:
             generator = np.random.default_rng(self.seed)
-        return self.draw(tuple(shape), generator or _generator).astype(dtype)
+        return self.draw(tuple(shape), generator or random.generator()).astype(dtype)
 
     def draw(self, shape: Shape, generator: np.random.Generator) -> Any:
         """Return float64 values of the given shape; each initializer says how."""

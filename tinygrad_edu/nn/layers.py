@@ -22,9 +22,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import LEAF, Recorded, inside
+from .. import random
+from ..recording import LEAF, Recorded, inside, settled
 from ..tensor import Tensor
 from . import activations, initializers
+from .changing import Changing
 from .lookup import as_array
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -34,7 +36,7 @@ _training: ContextVar[bool] = ContextVar("tinygrad_edu_training", default=False)
 
 def is_training() -> bool:
     """Tell whether a model is being trained here and now, so that dropout should drop."""
-    return _training.get()
+    return settled(_training.get)
 
 
 @contextlib.contextmanager
@@ -52,7 +54,7 @@ def training(on: bool = True) -> Iterator[None]:
         _training.reset(token)
 
 
-class Layer:
+class Layer(Changing):
     """The base of all layers: a name, parameters, and a call that builds them first.
 
     Args:
@@ -124,6 +126,7 @@ class Layer:
             y = self.call(x)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
+        self.settle()
         return y
 
     def _build_for(self, x: Any) -> None:
@@ -373,7 +376,7 @@ class Dropout(Layer):
         """Return x, thinned out while training."""
         if not self.rate or not is_training():
             return x
-        kept = (self.generator or initializers.generator()).random(x.shape) >= self.rate
+        kept = random.random(x.shape, lambda: self.generator or random.generator()) >= self.rate
         return x * (kept / (1 - self.rate)).astype(x.dtype)
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import NoGradientRule, Recorded, primitive
+from ..recording import NoGradientRule, Recorded, at_hand, primitive
 from .activations import exponentials, sigmoid, softmax
 from .lookup import as_array, find
 
@@ -87,12 +87,13 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
 
 def check_labels(z: Any, labels: Any) -> None:
     """Refuse labels that do not fit the logits; their values are looked at only where they are at hand."""
+    values = at_hand(labels)
     if labels.shape == z.shape:
         n = rows(z)
-        if type(labels) is np.ndarray and abs(float(labels.sum()) - n) > 1e-3 * n:
+        if values is not None and abs(float(values.sum()) - n) > 1e-3 * n:
             raise ValueError(
                 "each row of labels must sum to 1 (one-hot, or probabilities); these sum to "
-                f"{labels.sum() / n:.4g} on average; divide them by labels.sum(-1, keepdims=True)"
+                f"{values.sum() / n:.4g} on average; divide them by labels.sum(-1, keepdims=True)"
             )
     elif labels.shape == z.shape[:-1]:
         if labels.dtype.kind not in "iu":
@@ -100,10 +101,10 @@ def check_labels(z: Any, labels: Any) -> None:
                 f"labels of shape {labels.shape} for logits of shape {z.shape} must be integers, and are "
                 f"{labels.dtype}; write labels.astype(int), or give one-hot labels of shape {z.shape}"
             )
-        if type(labels) is np.ndarray and labels.size and not 0 <= labels.min() <= labels.max() < z.shape[-1]:
+        if values is not None and values.size and not 0 <= values.min() <= values.max() < z.shape[-1]:
             raise ValueError(
                 f"labels for {z.shape[-1]} classes must be 0 to {z.shape[-1] - 1}, and these go from "
-                f"{labels.min()} to {labels.max()}"
+                f"{values.min()} to {values.max()}"
             )
     else:
         raise ValueError(
@@ -243,8 +244,8 @@ def check_order(loss: str, y_true: Any) -> None:
 
 def log_probabilities(loss: str, p: Any) -> Any:
     """Return log p after checking, where the values are at hand, that the rows of p are probabilities."""
-    values = p.data if isinstance(p, Recorded) else p
-    if type(values) is np.ndarray and values.size:
+    values = at_hand(p)
+    if values is not None and values.size:
         sums = values.sum(-1, dtype=np.float64)
         wrong = (np.abs(sums - 1) > 1e-3) | (values < 0).any(-1)
         if wrong.any():

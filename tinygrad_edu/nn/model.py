@@ -1,7 +1,8 @@
 """`Sequential`: layers one after the other, f(X) = f_M(... f_2(f_1(X))), and how they are trained.
 
-The one idea: training repeats four lines, `_train_step`: predict, compute the loss, go backward, move the
-parameters. Everything else here feeds them batches and writes down what came out.
+The one idea: training repeats four lines, `_learn`: predict, compute the loss, go backward, move the parameters.
+Everything else here feeds them batches and writes down what came out. The four lines run as one captured program
+(see `capture`), unless asked not to.
 """
 
 import math
@@ -12,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from .. import random
+from ..capture import jit
 from ..recording import Recorded, no_grad
 from ..tensor import Tensor
-from . import initializers, losses, metrics, optimizers
+from . import losses, metrics, optimizers
 from .callbacks import Callback, History
 from .layers import Input, Layer, training
 from .lookup import as_array
 from .progress import Progress, describe
 
 FLOAT_LABELS = (losses.mean_squared_error, losses.mean_absolute_error, losses.binary_crossentropy)
+INTEGER_LABELS = (losses.sparse_categorical_crossentropy, losses.LOSSES["softmax_cross_entropy"])
 ROWS_OF_PROBABILITIES = (losses.categorical_crossentropy, losses.LOSSES["softmax_cross_entropy"])
 
 
@@ -55,7 +59,8 @@ class Sequential(Layer):
         self.metrics: list[tuple[str, metrics.Metric]] = []
         self.history = History()
         self.stop_training = False
-        self._trained: list[Tensor] = []  # the parameters, looked up once a run
+        self.run_eagerly = False
+        self._step: Any = None  # `_learn`, captured
         for layer in layers or ():
             self.add(layer)
 
@@ -87,6 +92,7 @@ class Sequential(Layer):
             self.input_shape = layer.input_shape
         self._try_out(layer)
         self.layers.append(layer)
+        self.changed()
 
     def _name(self, layer: Layer) -> None:
         """Give a layer a name of its own in this model: dense, dense_1, dense_2, ..."""
@@ -122,7 +128,12 @@ class Sequential(Layer):
         y = self.call(x)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
+        self.settle()
         return y
+
+    def settings(self) -> dict[str, Any]:
+        """Return the attributes that decide what is computed, layers among them."""
+        return super().settings() | {"layers": list(self.layers)}
 
     # Training
 
@@ -131,6 +142,7 @@ class Sequential(Layer):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         metrics: Sequence[Any] | str | Callable[..., Any] | None = None,
+        run_eagerly: bool = False,
     ) -> None:
         """Say how to train: which optimizer, which loss, and which metrics to write down.
 
@@ -138,6 +150,8 @@ class Sequential(Layer):
             optimizer: an `Optimizer`, or its name ("sgd", "adam", ...).
             loss: a name ("categorical_crossentropy", "mse", ...) or a function of (y_true, y_pred).
             metrics: names ("categorical_accuracy", "accuracy", ...) or functions of (y_true, y_pred).
+            run_eagerly: whether to run training steps call by call, as for layers that look at values or
+                change something besides Tensors, and not as the program that `jit` makes of one step.
 
         Raises:
             ValueError: a name that does not exist; the message lists those that do.
@@ -147,15 +161,43 @@ class Sequential(Layer):
         wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
         self.metrics = [_metric(metric) for metric in wanted]
+        self.run_eagerly, self._step = run_eagerly, jit(self._learn)
 
-    def _train_step(self, x: Any, y: Any) -> tuple[float, Any]:
+    def _learn(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Learn from one batch: return the loss, and what was predicted before learning."""
         y_pred = self(x)
         loss = self._loss(y, y_pred)
         loss.backward()
-        self._trained = self._trained or self.parameters
-        self.optimizer.apply(self._trained)  # type: ignore[union-attr]  # _compiled has checked
-        return float(loss), y_pred.data
+        self.optimizer.apply(self.parameters)  # type: ignore[union-attr]  # _compiled has checked
+        return loss.data, y_pred.data
+
+    def _train_step(self, x: Any, y: Any) -> tuple[float, Any]:
+        """Take one step, as a captured program where that is possible."""
+        if self.run_eagerly or self._step is None:
+            loss, y_pred = self._learn(x, y)
+            return float(loss), y_pred
+        try:
+            loss, y_pred = self._step(x, y)
+        except Exception as reason:
+            if not self._step.refused:
+                raise
+            self._step = None
+            result = self._train_step(x, y)  # which raises the user's own errors
+            warnings.warn(
+                f"the training step cannot be captured and runs call by call ({reason}); "
+                "compile(..., run_eagerly=True) does so from the start",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return result
+        return float(loss), y_pred
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_step": None}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        vars(self).update(saved)
+        self._step = jit(self._learn)
 
     def _loss(self, y: Any, y_pred: Any) -> Tensor:
         """Compute the loss as a scalar."""
@@ -232,13 +274,12 @@ class Sequential(Layer):
         """Return what to shuffle an epoch with: by seed and epoch, so that a run can be taken up again."""
         if seed is not None:
             return np.random.default_rng([seed, epoch])
-        return self.generator or initializers.generator()
+        return self.generator or random.generator()
 
     def train_on_batch(self, x: Any, y: Any) -> Any:
         """Take one step; return the loss before it, or a list of it and the metrics."""
         self._compiled("train_on_batch")
         x, y = self._examples(x, y)
-        self._trained = []
         with training():
             loss, y_pred = self._train_step(x, y)
         logs = {"loss": loss, **{name: _mean(metric(y, y_pred)) for name, metric in self.metrics}}
@@ -355,7 +396,20 @@ class Sequential(Layer):
                     f"each row of labels must sum to 1 (one-hot, or probabilities); row {row[0]} sums to "
                     f"{y[row].sum():.4g}"
                 )
+        if self.loss in INTEGER_LABELS and y.dtype.kind in "iu" and not as_numbers:
+            self._check_classes(x, y)
         return x, y
+
+    def _check_classes(self, x: Any, y: Any) -> None:
+        """Check that labels are numbers of the classes that the model tells apart, for all examples at once."""
+        with no_grad(), training(False):
+            classes = self(x[:1]).shape[-1]
+        wrong = (y < 0) | (y >= classes)
+        if wrong.any():
+            raise ValueError(
+                f"labels for {classes} classes must be 0 to {classes - 1}, and that of example "
+                f"{int(np.argwhere(wrong)[0][0])} is {y[wrong][0]}"
+            )
 
     # Weights
 
@@ -508,7 +562,6 @@ class _Run:
 
     def begin(self) -> None:
         self.model.zero_grad()
-        self.model._trained = []
         self.model.stop_training = False
         self.model.history = self.history
         for callback in self.callbacks:

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..recording import afterwards, current_trace, live, settled
 from ..tensor import Tensor
+from .changing import Changing
 from .lookup import find
 
 State: TypeAlias = tuple[Any, ...]
@@ -42,7 +43,7 @@ class Memory:
         self.missed = missed  # steps of the optimizer: before this parameter came, and without a gradient of it
 
 
-class Optimizer:
+class Optimizer(Changing):
     """The base of all optimizers: a learning rate, a memory for each parameter, and `apply`.
 
     Args:
@@ -66,6 +67,7 @@ class Optimizer:
     """
 
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
+    live = ("iterations", "learning_rate", "lr", "_learning_rate")
     state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
 
@@ -79,7 +81,6 @@ class Optimizer:
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ):
-        self.changes = 0
         if learning_rate is not None and lr is not None:
             raise ValueError(
                 f"lr is another name for learning_rate; give one of them, not both ({lr}, {learning_rate})"
@@ -95,15 +96,6 @@ class Optimizer:
         self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
         self.iterations = 0
         self._memories: dict[int, Memory] = {}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name not in ("_learning_rate", "lr", "learning_rate"):  # which are asked for on every step
-            self._changed()
-
-    def _changed(self) -> None:
-        """Count changes of what decides how steps are computed: a captured program then looks at it again."""
-        vars(self)["changes"] = vars(self).get("changes", 0) + 1
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -176,9 +168,10 @@ class Optimizer:
         vars(self)["iterations"] += 1
         if len(moved) != len(self._memories):
             for memory in self._memories.values():
-                if memory not in moved:
-                    memory.missed += 1
-                    self._changed()
+                memory.missed += 1
+            for memory in moved:
+                memory.missed -= 1
+            self.changed()
 
     def _move(self, param: Tensor, memory: Memory, rate: Any, step: Any) -> None:
         """Run the rule for one parameter."""
@@ -192,8 +185,9 @@ class Optimizer:
         values, remembered = result
         if len(remembered) != len(state):  # a momentum, say, that was 0 so far
             memory.state = state = self._states(param, (0.0,) * len(remembered))
-            self._changed()
-            if current_trace() is not None:
+            self.changed()
+            if (trace := current_trace()) is not None:  # the step reads them, on every call
+                trace.read(state)
                 self._move(param, memory, rate, step)
                 return
         for part, new in zip(state, remembered, strict=True):
@@ -207,22 +201,22 @@ class Optimizer:
         trace = current_trace()
         trace.read(parameters)
         for param in parameters:
+            if param.grad is None:
+                continue
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
             settled(lambda memory=memory: memory.missed, self)
         this: Optimizer = object.__new__(type(self))
         vars(this).update(vars(self))
         for name, value in vars(self).items():
-            if type(value) is float and name != "_learning_rate":
+            if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
-        settled(self._settings, self)
+        settled(self._constants, self)
         return this
 
-    def _settings(self) -> list[Any]:
-        """List what decides how a step is computed, other than numbers."""
-        counts = ("iterations", "changes", "_learning_rate")
-        plain = (bool, int, str, type(None))
-        return [value for name, value in vars(self).items() if type(value) in plain and name not in counts]
+    def _constants(self) -> dict[str, Any]:
+        """Return the settings that are no numbers to read anew."""
+        return {name: value for name, value in self.settings().items() if type(value) is not float}
 
     def _remember(self, param: Tensor) -> Memory:
         """Start a memory for a parameter, which ends with it."""
@@ -306,7 +300,7 @@ class Optimizer:
             memory = self._remember(param)
             memory.missed = self.iterations - steps
             memory.state = tuple(Tensor(part, dtype=param.dtype) for part in state) if steps else memory.state
-        self._changed()
+        self.changed()
 
 
 class SGD(Optimizer):

@@ -183,7 +183,7 @@ class Symbol:
         return _named(func.__name__, args, kwargs, func(*real(args), **real(kwargs)))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") or name == "flags":  # a formula has no order in memory
             raise AttributeError(name)
         found = getattr(self.value, name)
         if name in ("shape", "size"):
@@ -370,8 +370,6 @@ def _named(name: str, args: Sequence[Any], kwargs: dict[str, Any], value: Any) -
         return args[0] if order == "same" else Symbol(f"{_symbol(args[0]).within(ATOM)}ᵀ", value)
     if name in ("reshape", "unbroadcast") and np.shape(value) == np.shape(real(args[0])):
         return args[0]
-    if name == "dot_like":
-        return _written(np.matmul, args[1:], value)
     if name == "dot" and np.ndim(real(args[0])) == np.ndim(real(args[1])) == 2:
         return _written(np.matmul, args, value)
     if name == "power_slope":
@@ -417,7 +415,7 @@ def _call(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 
 # Helper functions that a formula shows what is inside of; all others it shows by name.
-OPEN = ("einsum_factor", "left_factor", "right_factor", "deviation")
+OPEN = ("einsum_factor", "left_factor", "right_factor", "deviation", "dot_like")
 
 
 def on_symbols(fn: Any) -> Any:
