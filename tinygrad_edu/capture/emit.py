@@ -242,7 +242,7 @@ class _Writer:
             return f"{self.text(args[0])}.astype({self.text(args[1])})"
         if isinstance(fn, Draw):
             return f"{self.text(args[0])}.{fn.__name__}({self._given(args[1:], call.kwargs)})"
-        if fn in VIEWS and isinstance(args[0], Traced) and self.root.get(call.out) is not call.out:
+        if fn in VIEWS and isinstance(args[0], Traced) and call.out in self.program.plan.views:
             return self._view(call)
         return f"{self.function(fn)}({self._given(args, call.kwargs)})"
 
@@ -344,7 +344,7 @@ class _Writer:
 
     def _is_fixed(self, call: Call) -> bool:
         """Tell whether a call looks, in a way that never changes, at an array that is made once."""
-        if self.root.get(call.out) is call.out or len(traced_in(call.args)) != 1 or call.kwargs:
+        if call.out not in self.program.plan.views or len(traced_in(call.args)) != 1 or call.kwargs:
             return False
         (value,) = traced_in(call.args)
         root = self.root.get(value, value)

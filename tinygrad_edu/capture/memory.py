@@ -31,6 +31,7 @@ class Plan(NamedTuple):
     """Where everything is: for each value in memory its root, for each root its buffer."""
 
     root: dict[Traced, Traced]
+    views: set[Traced]  # values that surely are views of their root, and no copies
     buffer: dict[Traced, Traced]  # for a root in a buffer: the first value that lived in it
 
 
@@ -55,9 +56,13 @@ def owner(array: Any) -> Any:
     return array
 
 
-def roots(calls: list[Call], inputs: Iterable[Traced]) -> dict[Traced, Traced]:
-    """Find for each value whose memory it lies in: its own, or that of an earlier value it is a view of."""
+def roots(calls: list[Call], inputs: Iterable[Traced]) -> tuple[dict[Traced, Traced], set[Traced]]:
+    """Find for each value whose memory it lies in: its own, or that of an earlier value it is a view of.
+
+    Where that is not certain, it may lie in that of an argument. Also return those for which it is certain.
+    """
     root: dict[Traced, Traced] = {}
+    views: set[Traced] = set()
     owners: dict[int, Traced] = {}
     for value in inputs:
         root[value] = value
@@ -72,12 +77,13 @@ def roots(calls: list[Call], inputs: Iterable[Traced]) -> dict[Traced, Traced]:
             pass
         elif id(held) in owners:
             root[out] = owners[id(held)]
+            views.add(out)
         elif call.fn in VIEWS or held is not out.example:
             arrays = [v for v in reads(call) if isinstance(v.example, (np.ndarray, tuple))]
             if arrays:  # of a repeated call, whose own example is gone
                 root[out] = root.get(arrays[0], arrays[0])
         owners.setdefault(id(held), root[out])
-    return root
+    return root, views
 
 
 def last_reads(calls: list[Call], root: dict[Traced, Traced]) -> dict[Traced, int]:
@@ -102,7 +108,7 @@ def plan(
     a flat array already; those of `flats` serve for nothing else, but may be overwritten when all is read.
     """
     inputs = set(inputs)
-    root = roots(calls, inputs)
+    root, views = roots(calls, inputs)
     last = last_reads(calls, root)
     out_of_here = {root.get(value, value) for value in escaping}
     for part, flat in placed.items():  # a flat array is read wherever its parts are
@@ -133,7 +139,7 @@ def plan(
         for value in ending.get(i, []):
             if value in buffer and buffer[value] not in flats:
                 release(value)
-    return Plan(root, buffer)
+    return Plan(root, views, buffer)
 
 
 def kind(value: Traced) -> Any:

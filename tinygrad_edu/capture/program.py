@@ -106,7 +106,7 @@ class _Builder:
 
     def __init__(self, calls: list[Call], record: Record, stand_ins: dict[int, Traced]):
         self.calls, self.by_tensor = calls, stand_ins
-        self.root = roots(calls, record.inputs)
+        self.root, _ = roots(calls, record.inputs)
         self.calls_by_out = {call.out: call for call in calls}
         self.places: dict[Traced, tuple[Traced, Block]] = {}
         self.residences: list[Residence] = []

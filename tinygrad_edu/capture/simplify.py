@@ -155,21 +155,25 @@ def _undoes_itself(fn: Function, args: Any) -> bool:
     return axes is None or all(axes[axes[i]] == i for i in range(len(axes)) if min(axes) >= 0)
 
 
-def _unspread(args: tuple[Any, ...]) -> Iterator[Any]:
+def _unspread(args: tuple[Any, ...]) -> list[Any]:
     """Leave out the broadcasting that an elementwise call does anyway, and make uniform constants scalars."""
-    shapes = [np.shape(arg.example if type(arg) is Traced else arg) for arg in args]
+    found = list(args)
+    shape = np.broadcast_shapes(*map(_shape, args))
     for i, arg in enumerate(args):
-        rest = [shape for j, shape in enumerate(shapes) if j != i]
         inner = arg
         if type(arg) is Traced and arg.call is not None and arg.call.fn is np.broadcast_to:
             inner = arg.call.args[0]
         elif isinstance(arg, np.ndarray) and arg.ndim and arg.size and (arg == arg.flat[0]).all():
             inner = arg.dtype.type(arg.flat[0])
-        if inner is not arg and np.broadcast_shapes(*rest) == np.broadcast_shapes(*shapes):
-            array = isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic))
-            yield inner if array else arg
-        else:
-            yield arg
+        if inner is not arg and isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic)):
+            rest = found[:i] + found[i + 1 :]
+            if np.broadcast_shapes(_shape(inner), *map(_shape, rest)) == shape:
+                found[i] = inner
+    return found
+
+
+def _shape(arg: Any) -> tuple[int, ...]:
+    return np.shape(arg.example if type(arg) is Traced else arg)
 
 
 def without_repeats(calls: list[Call], now: dict[Traced, Any], current: Callable[[Any], Any]) -> list[Call]:
