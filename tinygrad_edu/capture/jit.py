@@ -20,7 +20,7 @@ from ..recording import LEAF, Recorded, current_state, is_recording, make
 from ..transforms import _forgetful_node, leaves, rebuild
 from .emit import Emitted, emit
 from .pack import Home
-from .program import Program, build
+from .program import Program, build, without_examples
 from .report import Report, describe
 from .trace import PLAIN, CaptureError, Foreign, Trace, Traced, trace
 from .watch import Test, links, tensors_below
@@ -360,7 +360,7 @@ class Jitted:
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
         self.refused = False
         test = Test(found, program.tensors, program.facts)
-        return Prepared(program, emitted, template, test, None if kwargs else args)
+        return Prepared(without_examples(program), emitted, template, test, None if kwargs else args)
 
     def _argument_names(self, args: Any) -> list[str]:
         try:

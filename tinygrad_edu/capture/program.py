@@ -101,6 +101,20 @@ def build(record: Record) -> Program:
     )
 
 
+def without_examples(program: Program) -> Program:
+    """Let go of the arrays of the run that was traced; only their shapes and types are kept."""
+    known = [*program.inputs, *program.flats, *(call.out for call in program.calls)]
+    known += [v for r in program.residences for v in (r.now, r.new, *r.parts, *r.new_parts)]
+    known += traced_in([program.result, [value for _, value in program.gradients]])
+    for value in known:
+        if isinstance(value.example, np.ndarray):
+            value.example = np.broadcast_to(np.empty((), value.dtype), value.shape)
+        elif isinstance(value.example, (tuple, list)):
+            value.example = ()
+        value.trace = None
+    return program._replace(tensors=[], names=[])
+
+
 class _Builder:
     """Gives places in flat arrays to what is updated, and to the gradients it is updated by."""
 

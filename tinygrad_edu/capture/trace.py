@@ -95,7 +95,7 @@ class Traced:
     __hash__ = object.__hash__
     __array_priority__ = 1
 
-    def __init__(self, trace: "Trace", example: Any, call: Call | None = None, name: str | None = None):
+    def __init__(self, trace: Any, example: Any, call: Call | None = None, name: str | None = None):
         self.trace = trace
         self.example = example
         self.call = call
