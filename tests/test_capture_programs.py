@@ -79,7 +79,9 @@ class World:
     def __init__(self, recipe: Any):
         self.recipe = recipe
         random = np.random.default_rng(0)
-        self.tensors = [Tensor(random.normal(size=s), requires_grad=True, name=f"w{i}") for i, s in enumerate(SHAPES)]
+        self.tensors = [
+            Tensor(random.normal(size=s), requires_grad=True, name=f"w{i}") for i, s in enumerate(SHAPES)
+        ]
         self.optimizer = recipe["optimizer"]()
 
     def step(self, x: Any, y: Any) -> Any:
@@ -115,7 +117,12 @@ class World:
             self.tensors[0].zero_grad()
         results = [pool[i % len(pool)] for i in self.recipe["results"]]
         results = [r.detach() if isinstance(r, Tensor) and not r.is_leaf else r for r in results]
-        return loss.detach(), results, grads[0], (x, pool[-1].detach() if isinstance(pool[-1], Tensor) else pool[-1])
+        return (
+            loss.detach(),
+            results,
+            grads[0],
+            (x, pool[-1].detach() if isinstance(pool[-1], Tensor) else pool[-1]),
+        )
 
 
 numbers = st.integers(0, 60)

@@ -635,9 +635,7 @@ def test_a_model_shows_itself_in_a_notebook() -> None:
 )
 def test_captured_training_is_training_to_the_last_bit(optimizer: Any) -> None:
     def run(eagerly: bool) -> Any:
-        model = Sequential(
-            [Dense(4, "tanh", input_dim=5), nn.Dropout(0.2), Dense(3, "softmax")], seed=0
-        )
+        model = Sequential([Dense(4, "tanh", input_dim=5), nn.Dropout(0.2), Dense(3, "softmax")], seed=0)
         model.compile(optimizer(), "categorical_crossentropy", ["accuracy"], run_eagerly=eagerly)
         history = model.fit(X, Y, epochs=3, verbose=0, seed=1, validation_data=(X, Y)).history
         return history, model.get_weights()

@@ -483,19 +483,10 @@ def settled(get: Callable[[], R], of: Any = None) -> R:
     return get() if trace is None else trace.fact(get, of)
 
 
-def afterwards(effect: Callable[[], None]) -> None:
-    """Run what changes something other than Tensors: now, or under capture after every call."""
-    trace = _state.get().trace
-    if trace is None:
-        effect()
-    else:
-        trace.effects.append(effect)
-
-
 def at_hand(x: Any) -> Any:
     """Return the values of an array or Tensor, to check them; None where they are not computed yet (Dask).
 
-    Under capture these are the values of the run that the program is made from, and are checked in that run only.
+    Under capture these are the values of the run that the program is made from: no other is checked.
     """
     data = x.data if isinstance(x, Recorded) else x
     data = getattr(data, "example", data)

@@ -184,7 +184,13 @@ class _Writer:
         if kind is tuple:
             return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
         if isinstance(value, np.dtype):
-            return "bool" if value == bool else f"np.{value.name}" if hasattr(np, value.name) else f"np.dtype({value.str!r})"
+            return (
+                "bool"
+                if value == bool
+                else f"np.{value.name}"
+                if hasattr(np, value.name)
+                else f"np.dtype({value.str!r})"
+            )
         if isinstance(value, type) and issubclass(value, np.generic):
             return f"np.{np.dtype(value).name}"
         return self.constant(value)
@@ -296,7 +302,11 @@ class _Writer:
         dtype = kinds.pop() if len(kinds) == 1 else None
         for arg in args:
             same = type(arg) in (int, float) or (isinstance(arg, np.generic) and arg.dtype == dtype)
-            yield self._number(arg, dtype) if dtype is not None and dtype.kind == "f" and same else self.text(arg)
+            yield (
+                self._number(arg, dtype)
+                if dtype is not None and dtype.kind == "f" and same
+                else self.text(arg)
+            )
 
     def _number(self, value: Any, dtype: np.dtype[Any]) -> str:
         key = repr(value), dtype
@@ -389,7 +399,11 @@ class _Writer:
         text = self.name(value)
         root = self.root.get(value, value)
         source = self.program.inputs.get(root)
-        own = source.kind == "argument" if source else root not in self.buffer and root not in self.program.places
+        own = (
+            source.kind == "argument"
+            if source
+            else root not in self.buffer and root not in self.program.places
+        )
         return text if own or not isinstance(value.example, np.ndarray) else f"{text}.copy()"
 
     def _comment(self, call: Call) -> str:

@@ -40,7 +40,9 @@ class Prepared:
     MISSED where that takes a closer look.
     """
 
-    def __init__(self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None):
+    def __init__(
+        self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None
+    ):
         self.program, self.emitted = program, emitted
         self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
         self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
@@ -93,9 +95,7 @@ class Prepared:
             for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
                 names = "".join(f"{pack}_{number}, " for number in numbers)
                 if names:
-                    reading.append(
-                        f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})"
-                    )
+                    reading.append(f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
                 args += [f"{pack}_{number}" for number in numbers]
             moving += self._moving(residence.home, home, i)
         after = [self._settling(tensor, value) for tensor, value in program.gradients]
@@ -125,7 +125,11 @@ class Prepared:
         """Write the expression for what a call gives back."""
         if isinstance(result, _Out):
             traced = type(result.value) is Traced
-            text = f"results[{self.emitted.outputs[result.value]}]" if traced else f"copy({self.name(result.value)})"
+            text = (
+                f"results[{self.emitted.outputs[result.value]}]"
+                if traced
+                else f"copy({self.name(result.value)})"
+            )
             if not result.tensor:
                 return text
             array = isinstance(result.value.example if traced else result.value, np.ndarray)
@@ -342,7 +346,13 @@ class Jitted:
             called = self._argument_names(args)
             stand_ins = [_stand_in(a, counter, tracing, n) for a, n in zip(args, called, strict=True)]
             named = {key: _stand_in(value, counter, tracing, key) for key, value in kwargs.items()}
-            names.update({value: value.name or "x" for value in tracing.inputs if not isinstance(value.name, type(None))})
+            names.update(
+                {
+                    value: value.name or "x"
+                    for value in tracing.inputs
+                    if not isinstance(value.name, type(None))
+                }
+            )
             return _outputs(self.function(*stand_ins, **named), tracing)
 
         around = links(self.function)

@@ -18,7 +18,16 @@ from .trace import Call, Traced
 
 # functions whose result may lie in the memory of their argument
 VIEWS = {
-    *(np.reshape, np.transpose, np.swapaxes, np.expand_dims, np.squeeze, np.ravel, np.broadcast_to, np.moveaxis),
+    *(
+        np.reshape,
+        np.transpose,
+        np.swapaxes,
+        np.expand_dims,
+        np.squeeze,
+        np.ravel,
+        np.broadcast_to,
+        np.moveaxis,
+    ),
     *(np.diagonal, np.real, np.flip, np.rollaxis, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.rot90),
     *(np.flipud, np.fliplr, np.split, np.array_split, np.unstack, np.broadcast_arrays, np.matrix_transpose),
     *(getitem, operator.getitem),

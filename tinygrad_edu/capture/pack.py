@@ -36,7 +36,10 @@ class Group(NamedTuple):
 
 
 def packed(
-    calls: list[Call], updates: Sequence[tuple[Any, Traced]], kept: Iterable[Traced], stand_ins: dict[int, Traced]
+    calls: list[Call],
+    updates: Sequence[tuple[Any, Traced]],
+    kept: Iterable[Traced],
+    stand_ins: dict[int, Traced],
 ) -> tuple[list[Call], list[Group]]:
     """Join the updates that are made alike. `kept` are values that are returned, and must stay apart."""
     region = _region(calls, [value for _, value in updates], set(kept))

@@ -138,9 +138,7 @@ class _Builder:
             for block, part in zip(blocks([part.example for part in parts]), parts, strict=True):
                 root = self.root.get(part, part)
                 if self._placeable(root, part):
-                    self.places[root] = flat, Block(
-                        block.start, root.shape, root.example.strides, block.size
-                    )
+                    self.places[root] = flat, Block(block.start, root.shape, root.example.strides, block.size)
                 else:
                     copies.append(self._copy(part, part.example, flat, block))
         flats = dict(leaves)

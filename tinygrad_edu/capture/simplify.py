@@ -130,7 +130,9 @@ def _reduces_nothing(call: Call) -> bool:
     """Tell whether a sum or maximum goes over single elements, so that it leaves them as they are."""
     reduces = getattr(call.fn, "__name__", "") == "reduce" and isinstance(call.out.example, np.ndarray)
     plain = set(call.kwargs) <= {"axis", "keepdims"} and isinstance(call.args[0], Traced)
-    same: bool = reduces and plain and call.args[0].size == call.out.size and call.args[0].dtype == call.out.dtype
+    same: bool = (
+        reduces and plain and call.args[0].size == call.out.size and call.args[0].dtype == call.out.dtype
+    )
     return same and isinstance(call.args[0].example, np.ndarray)
 
 

@@ -66,7 +66,9 @@ class Call:
 
     __slots__ = ("args", "fn", "kwargs", "node", "out", "place", "pure")
 
-    def __init__(self, fn: Function, args: tuple[Any, ...], kwargs: Any, place: Any, node: Node | None = None):
+    def __init__(
+        self, fn: Function, args: tuple[Any, ...], kwargs: Any, place: Any, node: Node | None = None
+    ):
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
@@ -218,7 +220,8 @@ class Traced:
 
     def _no_number(self, what: str) -> CaptureError:
         return refuse(
-            f"{what} reads a value that only a call will have", "return it, and convert it outside the function"
+            f"{what} reads a value that only a call will have",
+            "return it, and convert it outside the function",
         )
 
     def __format__(self, spec: str) -> str:
@@ -318,7 +321,12 @@ for _name, _ufunc in {
     **{"eq": np.equal, "ne": np.not_equal},
 }.items():
     setattr(Traced, f"__{_name}__", _binary(_ufunc, getattr(operator, f"__{_name}__"))[0])
-for _name, _ufunc in {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}.items():
+for _name, _ufunc in {
+    "neg": np.negative,
+    "pos": np.positive,
+    "abs": np.absolute,
+    "invert": np.invert,
+}.items():
     setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
 for _name, _symbol in {"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**="}.items():
     setattr(Traced, f"__{_name}__", _in_place(_symbol))
@@ -430,7 +438,9 @@ class Trace:
                 "keep all elements and mask them, as in np.where(mask, x, 0)",
             )
         if REFUSED.get(fn) == IN_PLACE:
-            raise refuse(f"{function_name(fn)} changes an array in place", "use a function that returns a new one")
+            raise refuse(
+                f"{function_name(fn)} changes an array in place", "use a function that returns a new one"
+            )
         value = fn(*_real(args), **_real(kwargs))
         if fn in STATIC and not (fn is np.full_like and traced_in(args[1:])):
             return value
@@ -474,7 +484,8 @@ class Trace:
         if kind == "number":
             return bool(self.fact(lambda: bool(origin()), self.owners.get(value)))
         raise refuse(
-            "branching on a computed value", "write  np.where(condition, a, b), or make it an argument of its own"
+            "branching on a computed value",
+            "write  np.where(condition, a, b), or make it an argument of its own",
         )
 
     def differentiate(self, vertex: Any, total: Any) -> None:

@@ -53,7 +53,9 @@ def named_by(fn: types.FunctionType) -> list[Link]:
             continue
     if (fn.__module__ or "").partition(".")[0] not in ("tinygrad_edu", "numpy"):
         names = _names(fn.__code__)
-        found += [Link(fn.__globals__, name, fn.__globals__[name]) for name in names if name in fn.__globals__]
+        found += [
+            Link(fn.__globals__, name, fn.__globals__[name]) for name in names if name in fn.__globals__
+        ]
     return found
 
 
@@ -106,7 +108,9 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
 
 def _is_no_holder(value: Any) -> bool:
     """Tell whether an object's attributes are its own affair: a function's, a program's."""
-    return callable(value) and type(value).__module__.startswith(("tinygrad_edu.capture", "builtins", "functools"))
+    return callable(value) and type(value).__module__.startswith(
+        ("tinygrad_edu.capture", "builtins", "functools")
+    )
 
 
 class Test:
@@ -138,7 +142,11 @@ class Test:
         at = repr(key) if type(key) in (int, str) else self.name(key)
         place = f"{self.name(holder)}.cell_contents" if key is None else f"{self.name(holder)}[{at}]"
         kept = self.name(value)
-        return f"({place} is {kept} or same({place}, {kept}))" if isinstance(value, PLAIN) else f"{place} is {kept}"
+        return (
+            f"({place} is {kept} or same({place}, {kept}))"
+            if isinstance(value, PLAIN)
+            else f"{place} is {kept}"
+        )
 
     def _tensor(self, lifted: Lifted) -> str:
         tensor, node = self.name(lifted.tensor), self.name(LEAF) if lifted.node is LEAF else None
@@ -146,7 +154,9 @@ class Test:
 
     def _object(self, facts: list[Fact]) -> str:
         of, seen = self.name(facts[0].of), self.name(facts[0].of.changes)
-        return f"({of}.changes == {seen} or {self.name(functools.partial(self._ask, facts, seen))}(globals()))"
+        return (
+            f"({of}.changes == {seen} or {self.name(functools.partial(self._ask, facts, seen))}(globals()))"
+        )
 
     def _ask(self, facts: list[Fact], seen: str, world: dict[str, Any]) -> bool:
         """Ask for the facts about an object that has changed, and remember that they are the same."""

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..recording import primitive
+from ..rules import reduced
 from .lookup import as_array, find
 
 Activation: TypeAlias = Callable[[Any], Any]
@@ -100,9 +101,9 @@ def log_softmax(z: Any) -> Any:
 
 def exponentials(z: Any) -> tuple[Any, Any, Any]:
     """Return z - max z, e to that power, and the sum of those over the last axis, kept as an axis."""
-    shifted = z - z.max(-1, keepdims=True)
+    shifted = z - reduced(np.maximum, z, -1, True)
     powers = np.exp(shifted)
-    return shifted, powers, powers.sum(-1, keepdims=True)
+    return shifted, powers, reduced(np.add, powers, -1, True)
 
 
 ACTIVATIONS: dict[str, Activation] = {

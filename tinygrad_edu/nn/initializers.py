@@ -18,6 +18,7 @@ from .lookup import find
 
 Shape: TypeAlias = tuple[int, ...]
 
+
 def set_random_seed(seed: int | None) -> None:
     """Make what nobody else gave a seed to (weights, shuffling, dropout) repeat: Keras's name for `random.seed`.
 

@@ -90,7 +90,7 @@ def check_labels(z: Any, labels: Any) -> None:
     values = at_hand(labels)
     if labels.shape == z.shape:
         n = rows(z)
-        if values is not None and abs(float(values.sum()) - n) > 1e-3 * n:
+        if values is not None and abs(np.add.reduce(values, None) - n) > 1e-3 * n:
             raise ValueError(
                 "each row of labels must sum to 1 (one-hot, or probabilities); these sum to "
                 f"{values.sum() / n:.4g} on average; divide them by labels.sum(-1, keepdims=True)"

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import afterwards, current_trace, live, settled
+from ..recording import current_trace, live, settled
 from ..tensor import Tensor
 from .changing import Changing
 from .lookup import find
@@ -40,7 +40,9 @@ class Memory:
     def __init__(self, owner: "weakref.ref[Tensor]", state: tuple[Tensor, ...], missed: int):
         self.owner = owner
         self.state = state
-        self.missed = missed  # steps of the optimizer: before this parameter came, and without a gradient of it
+        self.missed = (
+            missed  # steps of the optimizer: before this parameter came, and without a gradient of it
+        )
 
 
 class Optimizer(Changing):
@@ -137,26 +139,33 @@ class Optimizer(Changing):
             RuntimeError: none of the parameters has a gradient.
             TypeError: something else than a list of Tensors.
         """
-        parameters = [param for param in _tensors(parameters) if param.requires_grad]
-        this = self if current_trace() is None else self._under_capture(parameters)
+        parameters = _tensors(parameters)
+        trace = current_trace()
+        this = self if trace is None else self._under_capture(trace, parameters)
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
-            this._clip([param for param in parameters if param.grad is not None])
-        moving = [param for param in dict.fromkeys(parameters) if param.grad is not None]
-        if not moving:
+            this._clip([p for p in parameters if p.grad is not None and p.node is not None])
+        rate = live(self._rate, "learning_rate")
+        moved: list[Memory] = []
+        for param in parameters:
+            if param.grad is None or param.node is None:
+                continue
+            memory = self._memories.get(id(param)) or self._remember(param)
+            this._move(param, param.grad.data, memory, rate, this._step_of(memory))
+            param.grad = None
+            moved.append(memory)
+        if not moved:
             raise RuntimeError(
                 "none of the parameters has a gradient; call loss.backward() before apply, and check that "
                 "the loss was computed from them and that they are not frozen (requires_grad)"
             )
-        memories = [self._memories.get(id(param)) or self._remember(param) for param in moving]
-        rate = live(self._rate, "learning_rate")
-        steps: dict[int, Any] = {}
-        for param, memory in zip(moving, memories, strict=True):
-            missed = memory.missed
-            if missed not in steps:
-                steps[missed] = live(lambda missed=missed: self.iterations + 1 - missed, "step")
-            this._move(param, memory, rate, steps[missed])
-            param.grad = None
-        afterwards(functools.partial(self._count, memories))
+        if trace is None:
+            self._count(moved)
+        else:
+            trace.effects.append(functools.partial(self._count, moved))
+
+    def _step_of(self, memory: Memory) -> Any:
+        """Return which step of a parameter comes next."""
+        return self.iterations + 1 - memory.missed
 
     def _rate(self) -> float:
         """Return the learning rate for this step."""
@@ -173,13 +182,12 @@ class Optimizer(Changing):
                 memory.missed -= 1
             self.changed()
 
-    def _move(self, param: Tensor, memory: Memory, rate: Any, step: Any) -> None:
+    def _move(self, param: Tensor, gradient: Any, memory: Memory, rate: Any, step: Any) -> None:
         """Run the rule for one parameter."""
-        values, gradient, state = param.data, param.grad, memory.state
-        assert gradient is not None
+        values, state = param.data, memory.state
         if self.weight_decay:
             values = values - values * (self.weight_decay * rate)
-        result = self.rule(values, gradient.data, tuple([part.data for part in state]), rate, step)
+        result = self.rule(values, gradient, tuple([part.data for part in state]) if state else (), rate, step)
         if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
             raise _wrong_result(self, result)
         values, remembered = result
@@ -188,29 +196,30 @@ class Optimizer(Changing):
             self.changed()
             if (trace := current_trace()) is not None:  # the step reads them, on every call
                 trace.read(state)
-                self._move(param, memory, rate, step)
+                self._move(param, gradient, memory, rate, step)
                 return
         for part, new in zip(state, remembered, strict=True):
-            part.assign(new)
-        if type(values) is np.ndarray and values.base is None:
-            values.setflags(False)  # type: ignore[call-arg]  # used nowhere else: assign need not copy
-        param.assign(values)
+            _give(part, new)
+        _give(param, values)
 
-    def _under_capture(self, parameters: list[Tensor]) -> "Optimizer":
+    def _under_capture(self, trace: Any, parameters: list[Tensor]) -> "Optimizer":
         """Return a stand-in whose numbers are read anew on every call of a captured program."""
-        trace = current_trace()
         trace.read(parameters)
+        steps: dict[int, Any] = {}
         for param in parameters:
             if param.grad is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
-            settled(lambda memory=memory: memory.missed, self)
+            missed = settled(functools.partial(getattr, memory, "missed"), self)
+            if missed not in steps:
+                steps[missed] = live(functools.partial(self._step_of, memory), "step")
         this: Optimizer = object.__new__(type(self))
         vars(this).update(vars(self))
         for name, value in vars(self).items():
             if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
+        vars(this)["_step_of"] = lambda memory: steps[memory.missed]
         settled(self._constants, self)
         return this
 
@@ -276,7 +285,9 @@ class Optimizer(Changing):
         """
         memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
         states = [
-            (self.iterations - memory.missed, tuple(part.data for part in memory.state)) if memory else (0, ())
+            (self.iterations - memory.missed, tuple(part.data for part in memory.state))
+            if memory
+            else (0, ())
             for memory in memories
         ]
         return {"iterations": self.iterations, "states": states}
@@ -487,6 +498,16 @@ def _wrong_result(optimizer: Optimizer, result: Any) -> TypeError:
         f"rule of {type(optimizer).__name__} must return two things, the new parameter and the new state, a "
         f"tuple; it returned {kind}; write  return new_param, state  or  return new_param, (velocity,)"
     )
+
+
+def _give(param: Tensor, values: Any) -> None:
+    """Give a Tensor new values, which are used nowhere else, so that they need not be copied."""
+    if type(values) is np.ndarray and values.base is None and type(param.data) is np.ndarray:
+        values.setflags(False)  # type: ignore[call-arg]
+        if values.shape == param.data.shape and values.dtype is param.data.dtype:
+            param.data = values
+            return
+    param.assign(values)
 
 
 def _tensors(parameters: Any) -> list[Tensor]:
