@@ -1,4 +1,4 @@
-"""Random programs: whatever a step computes, updates, keeps and returns, captured it does the same, bit for bit."""
+"""Random programs: what a step computes, updates, keeps and returns is the same captured, bit for bit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -74,7 +74,7 @@ def same(a: Any, b: Any) -> None:
 
 
 class World:
-    """Some parameters, and a step that is drawn: calls, what is learned from, how parameters move, what is returned."""
+    """Some parameters, and a step that is drawn: its calls, its loss, its update, its results."""
 
     def __init__(self, recipe: Any):
         self.recipe = recipe

@@ -3,7 +3,8 @@
 import importlib
 from typing import Any
 
-from .capture import CaptureError, jit
+from .capture import CaptureError
+from .capture.jit import jit
 from .recording import NoGradientRule, no_grad, opaque, primitive
 from .rules import RULES, constant, define, rule
 from .rules import elementwise as _elementwise

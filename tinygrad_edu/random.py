@@ -1,7 +1,8 @@
 """Random numbers that repeat from a seed, and that a captured program draws anew on every call.
 
-They come from `numpy.random.Generator`, whose numbers these are. The one idea: a drawing is a call like any other,
-made on a generator, so that `jit` writes it down as one; a drawing of NumPy's own would happen only once.
+They come from `numpy.random.Generator`, whose numbers these are. The one idea: a drawing is a call like any
+other, made on a generator, so that `jit` writes it down as one; a drawing of NumPy's own would happen only
+once.
 """
 
 import threading

@@ -49,8 +49,8 @@ KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 class Emitted(NamedTuple):
     """Source text, the function it defines, and how to call that.
 
-    `make` takes the constants and returns a new ``step`` with buffers of its own. Its arguments are, in
-    this order: `arguments` (values), then for each residence the arrays of `now` and of `new` by number, 0 for
+    `make` takes the constants and returns a new ``step`` with buffers of its own. Its arguments are, in this
+    order: `arguments` (values), then for each residence the arrays of `now` and of `new` by number, 0 for
     the flat array.
     """
 
@@ -184,13 +184,8 @@ class _Writer:
         if kind is tuple:
             return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
         if isinstance(value, np.dtype):
-            return (
-                "bool"
-                if value == bool
-                else f"np.{value.name}"
-                if hasattr(np, value.name)
-                else f"np.dtype({value.str!r})"
-            )
+            named = "bool" if value.kind == "b" else f"np.{value.name}"
+            return named if value.isbuiltin == 1 else f"np.dtype({value.str!r})"
         if isinstance(value, type) and issubclass(value, np.generic):
             return f"np.{np.dtype(value).name}"
         return self.constant(value)
@@ -292,8 +287,8 @@ class _Writer:
                 f"np.copyto({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
-        args = self._with_arrays(args) if is_elementwise(call) and not call.kwargs else map(self.text, args)
-        given = ", ".join([*args, *self._options(call.kwargs)])
+        texts = self._with_arrays(args) if is_elementwise(call) and not call.kwargs else map(self.text, args)
+        given = ", ".join([*texts, *self._options(call.kwargs)])
         return f"{self.function(fn)}({given}, out={into})"
 
     def _with_arrays(self, args: Any) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""Flatten: axes of length one cost NumPy more than the sum itself, so they are left out where nothing needs them.
+"""Flatten: leave out axes of length one, which cost NumPy more than the sum itself.
 
 With a batch of one, ``np.add(z, b)`` of shapes (1, 10) and (10,) broadcasts, which takes three times as long
-as the same sum of two arrays of shape (10,). The views that drop and restore axes are made once, with the buffers.
+as the same sum of two arrays of shape (10,). The views that drop and restore axes are made once, with the
+buffers.
 """
 
 from typing import Any

@@ -1,286 +1,31 @@
 """`jit`: run a function as the NumPy program that its first run was turned into.
 
-One program serves one kind of arguments: their shapes, dtypes and memory layouts, and everything that is not an
-array. A call looks up the program, checks that the world outside is as it was, reads the Tensors' values of
-now, runs the program, and then changes what the function changes, all of it or, after an error, nothing.
+One program serves one kind of arguments: their shapes, dtypes and memory layouts, and everything that is no
+array. A call looks the program up, checks that the world outside is as it was, and runs it.
 """
 
 import functools
 import inspect
+import itertools
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from sys import getrefcount
-from typing import Any, ParamSpec, TypeVar, overload
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-
-from ..recording import LEAF, Recorded, current_state, is_recording, make
-from ..transforms import _forgetful_node, leaves, rebuild
-from .emit import Emitted, emit
-from .pack import Home
-from .program import Program, build, without_examples
-from .report import Report, describe
-from .trace import PLAIN, CaptureError, Foreign, Trace, Traced, trace
+from ..recording import apply, current_state, is_recording, line_of, make, pick, users_place
+from ..transforms import forgetful_node, leaves, rebuild
+from .arguments import Connected, Out, describe, outputs_of, stand_in_for
+from .driver import MISSED, Prepared
+from .emit import emit
+from .pack import standing_still
+from .program import build, without_examples
+from .report import Report, report
+from .trace import Foreign, Trace, Traced, trace
 from .watch import Test, links, tensors_below
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
-
-
-class Prepared:
-    """A program, compiled, with all that it takes to call it.
-
-    `run(given)` takes the arrays and numbers among the arguments, and returns what the function returns.
-    `attempt(args, recording)` does so too where the arguments are plain and the world is as it was, and returns
-    MISSED where that takes a closer look.
-    """
-
-    def __init__(
-        self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None
-    ):
-        self.program, self.emitted = program, emitted
-        self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
-        self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
-        given: dict[int, str] = {}
-        body = self._body(given, template)
-        unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
-        fits = None if args is None else _fitting(args, self.world)
-        self._define("run(given)", [*unpacked, *body])
-        self._define("unchanged()", [*test.guarded("False"), "return True"])
-        if fits is None:
-            self._define("attempt(args, recording)", ["return MISSED"])
-        else:
-            recording = f"recording is not {is_recording()}"
-            fast = [f"if {recording} or not ({fits}): return MISSED", *test.guarded("MISSED")]
-            unpacked = [f"{name} = args[{i}]" for i, name in given.items()]
-            self._define("attempt(args, recording)", [*fast, *unpacked, *body])
-        self.run, self.unchanged, self.attempt = (self.world[n] for n in ("run", "unchanged", "attempt"))
-
-    def _define(self, head: str, body: list[str]) -> None:
-        exec(f"def {head}:\n" + "".join(f" {line}\n" for line in body), self.world)
-
-    def name(self, value: Any) -> str:
-        """Give an object a name in the driver."""
-        key = f"w{len(self.world)}"
-        self.world[key] = value
-        return key
-
-    def _body(self, given: dict[int, str], template: Any) -> list[str]:
-        """Write what is around a program: read what it reads, run it, change what changes.
-
-        Written out for each program, because a loop over what there is to do takes as long as NumPy's calls do.
-        """
-        program, emitted = self.program, self.emitted
-        args: list[str] = []
-        for value in emitted.arguments:
-            kind, origin = program.inputs[value]
-            if kind == "argument":
-                args.append(given.setdefault(origin, f"a{origin}"))
-            else:
-                ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
-                args.append(self.name(origin) + ends[kind])
-        reading, moving = [], []
-        for i, (residence, now, new) in enumerate(
-            zip(program.residences, emitted.now, emitted.new, strict=True)
-        ):
-            home = self.name(residence.home)
-            reading.append(f"now{i}, new{i} = {home}.now, {home}.spare")
-            reading.append(f"if sum(map(held, new{i}.watched)) != new{i}.alone or not {home}.at_home():")
-            reading.append(f" now{i}, new{i} = {home}.ready()")
-            for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
-                names = "".join(f"{pack}_{number}, " for number in numbers)
-                if names:
-                    reading.append(f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
-                args += [f"{pack}_{number}" for number in numbers]
-            moving += self._moving(residence.home, home, i)
-        after = [self._settling(tensor, value) for tensor, value in program.gradients]
-        after += [f"{self.name(effect)}()" for effect in program.effects]
-        body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
-        body.append("pool.append(step)")
-        if moving:  # all of it, even if interrupted: doing it again changes nothing
-            body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
-            body += [*(f" {line}" for line in moving), " raise"]
-        body += [*after, f"return {self._spelled(template)}"]
-        for lock in dict.fromkeys(residence.home.lock for residence in program.residences):
-            body = [f"with {self.name(lock)}:", *(f" {line}" for line in body)]
-        return body
-
-    def _moving(self, home: Home, name: str, i: int) -> list[str]:
-        """Write the lines that let Tensors have the values that were written."""
-        places = "".join(f"{self.name(tensor)}.data, " for tensor in home.tensors)
-        return [f"{places} = new{i}.public", f"{name}.now, {name}.spare = new{i}, now{i}"]
-
-    def _settling(self, tensor: Any, value: Any) -> str:
-        """Write the line that gives a Tensor its new gradient."""
-        if type(value) is Traced:
-            return f"{self.name(tensor)}.grad = tensor(locked(copy(results[{self.emitted.outputs[value]}])))"
-        return f"{self.name(tensor)}.grad = {'None' if value is None else f'tensor(locked(copy({self.name(value)})))'}"
-
-    def _spelled(self, result: Any) -> str:
-        """Write the expression for what a call gives back."""
-        if isinstance(result, _Out):
-            traced = type(result.value) is Traced
-            text = (
-                f"results[{self.emitted.outputs[result.value]}]"
-                if traced
-                else f"copy({self.name(result.value)})"
-            )
-            if not result.tensor:
-                return text
-            array = isinstance(result.value.example if traced else result.value, np.ndarray)
-            text = f"tensor(locked({text}))" if array else f"tensor({text})"
-            return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
-        if type(result) is dict:
-            return "{" + ", ".join(f"{self.name(k)}: {self._spelled(v)}" for k, v in result.items()) + "}"
-        if not isinstance(result, (list, tuple)):
-            return self.name(result)
-        inside = "".join(self._spelled(item) + ", " for item in result)
-        if type(result) is list:
-            return f"[{inside}]"
-        made = f"({inside})"
-        if type(result) is tuple:
-            return made
-        return f"{self.name(type(result))}({inside if hasattr(result, '_fields') else made})"
-
-
-MISSED = object()
-
-
-def _locked(array: Any) -> Any:
-    array.setflags(write=False)
-    return array
-
-
-def _named(tensor: Any, name: str) -> Any:
-    tensor.name = name
-    return tensor
-
-
-def _fitting(args: Sequence[Any], world: dict[str, Any]) -> str | None:
-    """Write the test whether other arguments are like these, where these are plain arrays and numbers."""
-    tests = [f"len(args) == {len(args)}"]
-    for i, arg in enumerate(args):
-        if type(arg) is np.ndarray:
-            world |= {f"s{i}": arg.shape, f"t{i}": arg.strides, f"d{i}": arg.dtype}
-            tests.append(f"type(x{i} := args[{i}]) is ndarray and x{i}.shape == s{i}")
-            tests.append(f"x{i}.dtype is d{i} and x{i}.strides == t{i}")
-        elif type(arg) is float:
-            tests.append(f"type(args[{i}]) is float")
-        else:
-            return None
-    return " and ".join(tests)
-
-
-# What a call is given
-
-
-def _describe(value: Any, given: list[Any], key: list[Any]) -> None:
-    """Add the arrays and numbers in an argument to `given`, and all that decides about the program to `key`."""
-    kind = type(value)
-    if kind is np.ndarray:
-        key += (value.shape, value.strides, value.dtype)
-        given.append(value)
-    elif kind is float or isinstance(value, np.generic):
-        key.append(kind)
-        given.append(value)
-    elif kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        key += (kind, len(value))
-        for item in value:
-            _describe(item, given, key)
-    elif kind is dict:
-        key += (kind, tuple(value))
-        for item in value.values():
-            _describe(item, given, key)
-    elif isinstance(value, Recorded):
-        _describe_tensor(value, given, key)
-    elif hasattr(value, "__array_function__"):
-        raise Foreign(kind)
-    else:
-        try:
-            hash(value)
-        except TypeError:
-            key += (kind, _Same(value))
-        else:
-            key += (kind, value)
-
-
-def _describe_tensor(value: Recorded, given: list[Any], key: list[Any]) -> None:
-    if value.node is LEAF:  # a parameter, whose gradient the function may leave in it: another one is another
-        key.append(_Same(value))
-    elif value.node is not None:
-        raise _Connected
-    else:
-        key.append(type(value))
-        _describe(value.data, given, key)
-
-
-class _Same:
-    """Compares an object by identity, and keeps it alive."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any):
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value
-
-
-class _Connected(Exception):  # noqa: N818
-    """An argument is the result of recorded calls, so that a gradient must flow through this call."""
-
-
-def _stand_in(value: Any, numbers: Iterator[int], tracing: Trace, name: str) -> Any:
-    """Return an argument with stand-ins for its arrays and numbers."""
-    kind = type(value)
-    if kind is np.ndarray or kind is float or isinstance(value, np.generic):
-        return tracing.input("argument", next(numbers), value, name)
-    if isinstance(value, Recorded):
-        if value.node is LEAF:
-            return value
-        tensor = make(_stand_in(value.data, numbers, tracing, value.name or name))
-        tensor.name = value.name
-        return tensor
-    if kind is dict:
-        return {key: _stand_in(item, numbers, tracing, f"{name}_{key}") for key, item in value.items()}
-    if kind is list or isinstance(value, tuple):
-        items = [_stand_in(item, numbers, tracing, f"{name}_{i}") for i, item in enumerate(value)]
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    return value
-
-
-# What a call gives back
-
-
-class _Out:
-    """A result as the program knows it: the stand-in, and whether it is handed out as a Tensor."""
-
-    def __init__(self, value: Any, tensor: Any = None):
-        self.value = value
-        self.name = None if tensor is None else tensor.name
-        self.tensor = tensor is not None
-        self.connected = tensor is not None and tensor.node is not None
-
-
-def _outputs(result: Any, tracing: Trace) -> Any:
-    """Replace every array and Tensor in a result by how it is found on each call."""
-
-    def out(value: Any) -> Any:
-        if isinstance(value, Recorded):
-            return value if id(value) in tracing.lifted or value.node is LEAF else _Out(value.data, value)
-        if isinstance(value, (Traced, np.ndarray)):
-            return _Out(value)
-        return value
-
-    return rebuild(result, iter([out(leaf) for leaf in leaves(result)]))
 
 
 class Jitted:
@@ -301,7 +46,7 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
         state = current_state()
-        if state.trace is not None or state.transforms:
+        if state.trace is not None or state.transforms:  # part of something larger, which is recorded
             return self.function(*args, **kwargs)
         if self.last is not None and not kwargs:
             result = self.last.attempt(args, state.recording)
@@ -312,48 +57,44 @@ class Jitted:
         key: list[Any] = [state.recording]
         try:
             for arg in args:
-                _describe(arg, given, key)
+                describe(arg, given, key)
             if kwargs:
-                _describe(kwargs, given, key)
+                describe(kwargs, given, key)
             prepared = self._prepared(tuple(key), args, kwargs)
-        except _Connected:
+        except Connected:
             return self.function(*args, **kwargs)
         except Foreign as foreign:
             return self._eagerly(foreign, args, kwargs)
-        return prepared.run(given)
+        result = prepared.run(given)
+        return self._connected(prepared, result, args, kwargs) if prepared.connected else result
 
     def _prepared(self, key: Any, args: Any, kwargs: Any) -> Prepared:
         """Look up the program for these arguments and this state of the world, or make it."""
         self.calls += 1
-        for prepared in self.programs.get(key, ()):
-            if prepared.unchanged():
-                self.last = prepared
-                return prepared
-        with self.lock:
-            for prepared in self.programs.get(key, ()):  # another thread may have made it meanwhile
-                if prepared.unchanged():
-                    return prepared
-            prepared = self._prepare(args, kwargs)
-            self._keep(key, prepared)
-            self.last = prepared
-            return prepared
+        prepared = self._found(key)
+        if prepared is None:
+            with self.lock, standing_still():
+                prepared = self._found(key)  # another thread may have made it meanwhile
+                if prepared is None:
+                    prepared = self._prepare(args, kwargs)
+                    self._keep(key, prepared)
+        self.last = prepared
+        return prepared
+
+    def _found(self, key: Any) -> Prepared | None:
+        return next((prepared for prepared in self.programs.get(key, ()) if prepared.unchanged()), None)
 
     def _prepare(self, args: Any, kwargs: Any) -> Prepared:
+        """Make the program: trace a run, simplify what was written down, and write it out."""
         names: dict[Traced, str] = {}
 
         def run(tracing: Trace) -> Any:
-            counter = iter(range(1 << 30))
-            called = self._argument_names(args)
-            stand_ins = [_stand_in(a, counter, tracing, n) for a, n in zip(args, called, strict=True)]
-            named = {key: _stand_in(value, counter, tracing, key) for key, value in kwargs.items()}
-            names.update(
-                {
-                    value: value.name or "x"
-                    for value in tracing.inputs
-                    if not isinstance(value.name, type(None))
-                }
-            )
-            return _outputs(self.function(*stand_ins, **named), tracing)
+            counter, called = itertools.count(), self._argument_names(args)
+            stand_ins = [stand_in_for(a, counter, tracing, n) for a, n in zip(args, called, strict=True)]
+            named = {key: stand_in_for(value, counter, tracing, key) for key, value in kwargs.items()}
+            given = [value for value, source in tracing.inputs.items() if source.kind == "argument"]
+            names.update((value, value.name or "x") for value in given)
+            return outputs_of(self.function(*stand_ins, **named), tracing)
 
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
@@ -361,16 +102,37 @@ class Jitted:
         self.refused = True  # until it is done
         record = trace(run, list(tensors.values()))
         template = record.result
-        outs = [leaf for leaf in leaves(template) if isinstance(leaf, _Out)]
+        outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         program = build(record._replace(result=[out.value for out in outs]))
         for out, value in zip(outs, program.result, strict=True):
             out.value = value
-        emitted = emit(program, self._title(), names)
+        emitted = emit(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
-        self.refused = False
         test = Test(found, program.tensors, program.facts)
-        return Prepared(without_examples(program), emitted, template, test, None if kwargs else args)
+        plain = None if kwargs else args
+        prepared = Prepared(without_examples(program), emitted, template, test, plain)
+        self.refused = False
+        return prepared
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def _connected(self, prepared: Prepared, result: Any, args: Any, kwargs: Any) -> Any:
+        """Let gradients flow from results to parameters: by calling the function again, call by call."""
+        inputs = [tensor for tensor in prepared.connected if tensor.node is not None]
+        if not inputs or not is_recording():
+            return result
+        flags = [isinstance(leaf, Out) and leaf.connected for leaf in leaves(prepared.template)]
+        found = leaves(result)
+        again = functools.partial(self.function, *args, **kwargs)
+        outputs = [y for y, connected in zip(found, flags, strict=True) if connected]
+        whole = make(tuple(y.data for y in outputs), forgetful_node(self.function, again, inputs, rtol=1e-5))
+        parts = (apply(pick, (whole, i)) for i in range(len(outputs)))
+        joined = [next(parts) if connected else y for y, connected in zip(found, flags, strict=True)]
+        return rebuild(result, iter(joined))
 
     def _argument_names(self, args: Any) -> list[str]:
         try:
@@ -379,10 +141,6 @@ class Jitted:
             parameters = []
         names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL][: len(args)]
         return names + [f"x{i}" for i in range(len(names), len(args))]
-
-    def _title(self) -> str:
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return f"{name}, as one NumPy program."
 
     def _keep(self, key: Any, prepared: Prepared) -> None:
         """Put a program into the cache, and say so where programs are made again and again."""
@@ -395,13 +153,11 @@ class Jitted:
         self.traces += 1
         if self.traces >= THRASHING and self.traces * 2 > self.calls and not self.warned:
             self.warned = True
-            warnings.warn(
-                f"jit made {self.traces} programs in {self.calls} calls of {self._title().partition(',')[0]}: "
-                "each makes a new one where an array has another shape, dtype or memory layout, an argument that "
-                "is no array or float has another value, or a variable around the function another object. Pad "
-                "batches to one size, give changing numbers as floats, and changing arrays as arguments",
-                RuntimeWarning,
-                stacklevel=5,
+            _warn(
+                f"jit made {self.traces} programs in {self.calls} calls of {self.name}: it makes one "
+                "where an array has another shape, dtype or memory layout, an argument that is no array or "
+                "float has another value, or a variable around the function is another object. Pad batches "
+                "to one size, give changing numbers as floats, and changing arrays as arguments"
             )
 
     def _eagerly(self, foreign: Foreign, args: Any, kwargs: Any) -> Any:
@@ -409,12 +165,8 @@ class Jitted:
         if not self.warned:
             self.warned = True
             (kind,) = foreign.args
-            warnings.warn(
-                f"jit makes programs for NumPy arrays; on {kind.__module__.partition('.')[0]}'s {kind.__name__} "
-                "the function runs as it is",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+            whose = kind.__module__.partition(".")[0]
+            _warn(f"jit makes programs for NumPy arrays; on {whose}'s {kind.__name__} it runs call by call")
         return self.function(*args, **kwargs)
 
     # What there is to see
@@ -437,20 +189,51 @@ class Jitted:
     def report(self) -> Report:
         """Return what the program that ran last costs, and what each pass removed from it."""
         shown = self._shown()
-        return describe(shown.program, shown.emitted)
+        return report(shown.program, shown.emitted)
 
 
-@overload
-def jit(function: Callable[P, R]) -> Callable[P, R]: ...
-@overload
-def jit(function: None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def jit(function: Any = None) -> Any:
-    """Run a function as one NumPy program, made by running it once and writing down every call.
+def _warn(message: str) -> None:
+    """Warn at the user's line."""
+    file, line = line_of(users_place())
+    warnings.warn_explicit(message, RuntimeWarning, file, line)
 
-    The program holds the forward pass, the backward pass and the updates, without what they share, in buffers
-    that are made once. See `docs/capture.md`.
+
+def jit(function: Callable[..., Any]) -> Jitted:
+    """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
+
+    The first call with arguments of a kind runs the function on stand-ins and writes down every NumPy call.
+    Later ones run the program that became of it, without what the passes share, in buffers that are made
+    once, and give the same results to the last bit (`docs/capture.md` lists the exceptions).
+
+    Args:
+        function: of arrays, Tensors, numbers and containers of them. It may call ``loss.backward()`` and an
+            optimizer's ``apply``, and read Tensors from around it, whose values of now are used on each call.
+            Whatever else it does, such as printing, it does in the first call only.
+
+    Returns:
+        A `Jitted`: called as the function is; ``source`` is the program as text, ``report()`` what it costs.
+        Each kind of arguments (shapes, dtypes and memory layouts of arrays, values of all that is no array
+        and no float) has a program of its own.
+
+    Raises:
+        CaptureError: the function does what a program cannot: it branches on a computed value, converts one
+        to a
+            Python number or a plain array, or makes a result whose shape depends on values. The message names
+            the line, and what to write instead.
+
+    Source: tracing as in Maclaurin, Duvenaud & Adams, "Autograd", 2015, and Frostig, Johnson & Leary,
+    "Compiling machine learning programs via high-level tracing", SysML 2018.
+
+    >>> import numpy as np
+    >>> import tinygrad_edu as tg
+    >>> slope = jit(tg.grad(lambda w, x: np.sum(np.tanh(x * w))))
+    >>> slope(np.array([0.0, 1.0]), np.array([1.0, 2.0])).round(4)
+    array([1.    , 0.1413])
+    >>> print(slope.source[slope.source.index("    def step"):slope.source.index("  #")])
+        def step(w, x):
+            np.multiply(x, w, out=scaled)
     """
-    return Jitted if function is None else Jitted(function)
-
-
-__all__ = ["LEAF", "PLAIN", "CaptureError", "Jitted", "jit", "_forgetful_node"]
+    piecemeal = inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
+    if not callable(function) or piecemeal:
+        raise TypeError(f"jit takes a function that returns its results, and got {function!r:.80}")
+    return function if isinstance(function, Jitted) else Jitted(function)

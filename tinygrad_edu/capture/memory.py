@@ -1,8 +1,8 @@
 """Memory: in which buffer each result lives, and which may be overwritten.
 
-Buffers are made once and serve every call of the program. A result gets one from the moment it is computed until
-its last reader; then the next result of its kind moves in. An elementwise call may even write over the very
-array that it reads for the last time. What is handed to the caller is never in a buffer.
+Buffers are made once and serve every call of the program. A result gets one from the moment it is computed
+until its last reader; then the next result of its kind moves in. An elementwise call may even write over the
+very array that it reads for the last time. What is handed to the caller is never in a buffer.
 """
 
 import operator
@@ -113,8 +113,9 @@ def plan(
 ) -> Plan:
     """Decide where every result is kept.
 
-    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place in
-    a flat array already; those of `flats` serve for nothing else, but may be overwritten when all is read.
+    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place
+    in a flat array already; those of `flats` serve for nothing else, but may be overwritten when all is
+    read.
     """
     inputs = set(inputs)
     root, views = roots(calls, inputs)

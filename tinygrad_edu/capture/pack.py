@@ -1,14 +1,15 @@
 """Pack: parameters that are updated alike lie one after the other in one array, and are updated by one call.
 
-Two ideas. An optimizer does the same to every parameter, so that its calls for all of them are one call on all
-numbers at once; `packed` finds such calls. And new values are never written over the old ones: they go into
-a second, `spare` array, and the two change places once the step has succeeded (`Home`). So a step that fails
-leaves every parameter as it was, and an array that somebody has kept is never written to.
+Two ideas. An optimizer does the same to every parameter, so that its calls for all of them are one call on
+all numbers at once; `packed` finds such calls. And new values are never written over the old ones: they go
+into a second, `spare` array, and the two change places once the step has succeeded (`Home`). So a step that
+fails leaves every parameter as it was, and an array that somebody has kept is never written to.
 """
 
+import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import is_
 from sys import getrefcount
@@ -261,7 +262,7 @@ class Pack:
         return self.chosen[numbers]
 
     def holders(self) -> int:
-        """Count the references to the arrays, so that one more than when `alone` shows that they are in use."""
+        """Count the references to the arrays: more than `alone` shows that somebody has kept one."""
         return sum(map(getrefcount, self.watched))
 
 
@@ -274,13 +275,13 @@ def _locked_view(array: Any) -> Any:
 class Home:
     """Where Tensors that are updated together keep their values: one pack for now, one for the next step."""
 
-    def __init__(self, tensors: Sequence[Recorded], arrays: Sequence[Any]):
+    def __init__(self, tensors: Sequence[Recorded], arrays: Sequence[Any], lock: Any):
         self.tensors = tuple(tensors)
         self.layout = blocks(arrays)
         self.dtype = arrays[0].dtype
         self.now = Pack(self.layout, self.dtype)
         self.spare = Pack(self.layout, self.dtype)
-        self.lock = threading.RLock()
+        self.lock = lock
         self.at_home = self._checker()
 
     def _checker(self) -> Callable[[], bool]:
@@ -316,13 +317,26 @@ class Home:
         self.now, self.spare = new, now
 
 
+_making = threading.RLock()
 _homes: "weakref.WeakValueDictionary[Any, Home]" = weakref.WeakValueDictionary()
 
 
-def home_of(tensors: Sequence[Any], arrays: Sequence[Any]) -> Home:
-    """Return the home of Tensors, the same one for all programs that update them together."""
+@contextlib.contextmanager
+def standing_still() -> Iterator[None]:
+    """Let no program update Tensors in a ``with`` block, as while another one is traced through them."""
+    with _making, contextlib.ExitStack() as held:
+        for lock in sorted({home.lock for home in list(_homes.values())}, key=id):
+            held.enter_context(lock)
+        yield
+
+
+def home_of(tensors: Sequence[Any], arrays: Sequence[Any], lock: Any) -> Home:
+    """Return the home of Tensors, the same one for all programs that update them together.
+
+    `lock` is for a new one; those that one program updates have one in common.
+    """
     key = (*map(id, tensors), *(array.strides for array in arrays))
     home = _homes.get(key)
     if home is None:
-        home = _homes[key] = Home(tensors, arrays)
+        home = _homes[key] = Home(tensors, arrays, lock)
     return home

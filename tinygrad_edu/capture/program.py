@@ -3,6 +3,7 @@
 The passes run here, in order. An emitter (`emit` writes NumPy source) needs nothing but a `Program`.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -125,6 +126,7 @@ class _Builder:
         self.places: dict[Traced, tuple[Traced, Block]] = {}
         self.residences: list[Residence] = []
         self.flats: dict[Traced, None] = {}
+        self.lock = threading.RLock()
 
     def stand_ins(self) -> list[Traced]:
         """List the flat arrays that calls read although no call made them."""
@@ -168,7 +170,7 @@ class _Builder:
     def reside(self, tensors: list[Any], before: Traced, after: Traced) -> None:
         """Give Tensors that are updated by one flat call a home together."""
         parts = [self.by_tensor[id(tensor)] for tensor in tensors]
-        home = home_of(tensors, [part.example for part in parts])
+        home = home_of(tensors, [part.example for part in parts], self.lock)
         whole = Block(0, (after.size,), (after.dtype.itemsize,), after.size)
         new = Traced(after.trace, after.example)
         self.places[after] = new, whole
@@ -176,9 +178,9 @@ class _Builder:
         self.residences.append(Residence(home, before, parts, new, new_parts))
 
     def settle(self, tensor: Any, value: Any) -> None:
-        """Give a Tensor that is updated in its own way a home of its own, and its new values a place there."""
+        """Give a Tensor that is updated in its own way a home of its own, with a place for new values."""
         part = self.by_tensor[id(tensor)]
-        home = home_of([tensor], [part.example])
+        home = home_of([tensor], [part.example], self.lock)
         (block,) = home.layout
         flat = np.empty(block.size, part.dtype)
         now, new = Traced(part.trace, flat), Traced(part.trace, flat)

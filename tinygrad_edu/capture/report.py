@@ -1,7 +1,6 @@
 """Report: what a program costs, and what each pass has removed from it, as a table."""
 
-import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from .program import Program
 from .trace import Call, traced_in
 
 
-class Report(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Report:
     """What one run of a program takes.
 
     Attributes:
@@ -37,10 +37,11 @@ class Report(NamedTuple):
         rows.append(f"{'floating-point operations':24}{self.flops:11,}")
         return "\n".join(rows)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
-def describe(program: Program, emitted: Emitted) -> Report:
+def report(program: Program, emitted: Emitted) -> Report:
     """Count what a program does."""
     working = [call for call in program.calls if call.fn not in VIEWS]
     return Report(
@@ -53,8 +54,9 @@ def operations(call: Call) -> int:
     out, inputs = call.out.example, traced_in(call.args)
     if isinstance(out, tuple) or call.fn in VIEWS or getattr(out, "dtype", np.dtype(int)).kind != "f":
         return 0
-    if call.fn in (np.matmul, np.dot) and np.ndim(getattr(call.args[0], "example", call.args[0])):
-        return 2 * out.size * int(np.shape(getattr(call.args[0], "example", call.args[0]))[-1])
+    first = np.shape(getattr(call.args[0], "example", call.args[0]))
+    if call.fn in (np.matmul, np.dot) and first:
+        return 2 * int(np.size(out)) * first[-1]
     if isinstance(getattr(call.fn, "__self__", None), np.ufunc) or call.fn is np.vdot:
-        return max((math.prod(np.shape(v.example)) for v in inputs), default=0)
+        return max((int(np.size(v.example)) for v in inputs), default=0)
     return int(np.size(out))

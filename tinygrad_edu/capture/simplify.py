@@ -1,12 +1,12 @@
 """Simplify: the same results from fewer and faster calls. Each pass is one small function.
 
-`lowered` replaces calls by what NumPy's own functions do inside. `smaller` holds the algebra: only steps that
-change no bit of the result. `without_repeats` finds calls made twice (the forward pass computes what a gradient
-rule asks for again), `without_dead` drops what nobody reads. Constants never get here: what no input went into
-was computed while tracing, and not written down.
+`lowered` replaces calls by what NumPy's own functions do inside. `smaller` holds the algebra: only steps
+that change no bit of the result. `without_repeats` finds calls made twice (the forward pass computes what a
+gradient rule asks for again), `without_dead` drops what nobody reads. Constants never get here: what no
+input went into was computed while tracing, and not written down.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..rules.shapes import astype
 from .trace import PLAIN, Call, Draw, Record, Traced, traced_in
 
 Function = Callable[..., Any]
-NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # "not given", in NumPy's own defaults
+NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults
 
 REDUCTIONS: dict[Function, np.ufunc] = {
     np.sum: np.add,
@@ -147,7 +147,7 @@ def _same_kind(value: Any, out: Traced) -> bool:
 
 
 def _is_one(value: Any) -> bool:
-    return type(value) in (int, float) and value == 1 or (isinstance(value, np.generic) and value == 1)
+    return (type(value) in (int, float) and value == 1) or (isinstance(value, np.generic) and value == 1)
 
 
 def _undoes_itself(fn: Function, args: Any) -> bool:

@@ -1,9 +1,9 @@
 """Trace: run a function once on stand-ins for its arrays, and write down every call made on them.
 
-The one idea: a `Traced` is one more kind of array that speaks NumPy's protocols, as those of Dask and CuPy do.
-It takes the place of the arrays in arguments and Tensors, so that forward pass, gradient rules and optimizers
-run as they are, and every NumPy call on the way leaves a `Call` behind. Each Traced also holds an example: the
-real array of this one run, from which shapes, dtypes and memory layouts are known.
+The one idea: a `Traced` is one more kind of array that speaks NumPy's protocols, as those of Dask and CuPy
+do. It takes the place of the arrays in arguments and Tensors, so that forward pass, gradient rules and
+optimizers run as they are, and every NumPy call on the way leaves a `Call` behind. Each Traced also holds an
+example: the real array of this one run, from which shapes, dtypes and memory layouts are known.
 """
 
 import functools
@@ -49,7 +49,7 @@ PLAIN = (bool, int, float)
 
 
 class CaptureError(TypeError):
-    """Raised when a function does what a straight-line NumPy program cannot; names the line and the way out."""
+    """Raised when a function does what a program cannot; names the line and what to write instead."""
 
 
 def refuse(what: str, instead: str) -> CaptureError:
@@ -137,6 +137,8 @@ class Traced:
         return self.trace.call(fn, (self, *args), kwargs)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if current_trace() is not self.trace:
+            return elsewhere(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
         if any(isinstance(x, Recorded) for x in inputs):
             return NotImplemented  # it is the Tensor's turn, which has a Traced inside
         if kwargs.get("out") is not None or method == "at":
@@ -145,6 +147,8 @@ class Traced:
         return self.trace.call(fn, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if current_trace() is not self.trace:
+            return elsewhere(func, args, kwargs)
         if any(issubclass(kind, Recorded) for kind in types):
             return NotImplemented
         if kwargs.get("out") is not None:
@@ -362,6 +366,7 @@ class Trace:
         self.effects: list[Callable[[], None]] = []
         self.gradients: list[tuple[Traced, Traced]] = []  # pairs of a value and its gradient, for names
         self.node: Node | None = None  # whose gradient rule is running
+        self.assigned: set[int] = set()  # ids of Tensors that got new values
         self.generators: dict[int, tuple[np.random.Generator, Any, Traced]] = {}  # as they were before
 
     # What comes in
@@ -412,13 +417,14 @@ class Trace:
 
     def assign(self, tensor: Any, value: Any) -> None:
         """Note that a Tensor from outside is about to get new values."""
+        self.assigned.add(id(tensor))
         if type(tensor.data) is Traced:
             return
         plain = value.data if isinstance(value, Recorded) else value
         if id(tensor) not in self.lifted and type(plain) is not Traced:
             raise refuse(
-                "assigning to a Tensor what no value of this call went into (w.data is a plain array until the "
-                "Tensor itself is used)",
+                "assigning to a Tensor what no value of this call went into (w.data is a plain array until "
+                "the Tensor itself is used)",
                 "compute with the Tensor, as in  w.assign(w - 0.1 * w.grad)",
             )
         self.lift(tensor)
@@ -431,7 +437,7 @@ class Trace:
         if not inside:
             return fn(*args, **kwargs)
         if current_trace() is not self:
-            return self._elsewhere(fn, args, kwargs, inside)
+            return elsewhere(fn, args, kwargs)
         if _shaped_by_values(fn, args):
             raise refuse(
                 f"{function_name(fn)} has a result whose shape depends on values",
@@ -480,8 +486,9 @@ class Trace:
 
     def branch(self, value: Traced) -> bool:
         """Decide an ``if``: allowed on live numbers such as a momentum, where it is noted as a fact."""
-        kind, origin = self.inputs.get(value, Input("", None))
-        if kind == "number":
+        source = self.inputs.get(value)
+        if source is not None and source.kind == "number":
+            origin = source.origin
             return bool(self.fact(lambda: bool(origin()), self.owners.get(value)))
         raise refuse(
             "branching on a computed value",
@@ -495,13 +502,18 @@ class Trace:
         if type(total) is Traced and type(vertex.data) is Traced:
             self.gradients.append((vertex.data, total))
 
-    def _elsewhere(self, fn: Function, args: Any, kwargs: Any, inside: Sequence[Traced]) -> Any:
-        """Answer a call that is not part of this trace: of another thread, or after the trace has ended."""
-        if any(self.inputs.get(t, Input("", None)).kind not in ("tensor", "grad") for t in inside):
+
+def elsewhere(fn: Function, args: Any, kwargs: Any) -> Any:
+    """Answer a call that is not part of the trace: another thread uses a Tensor that is being traced through.
+
+    It gets the array that the Tensor had. What was computed inside the trace must not be used outside of it.
+    """
+    for value in [*traced_in(tuple(args)), *traced_in(kwargs)]:
+        if value.call is not None or value.trace is None:
             raise CaptureError(
-                "a value computed inside a jitted function was used after it; return it from the function"
+                "a value computed inside a jitted function was used outside of it; return it from there"
             )
-        return fn(*_real(args), **_real(kwargs))
+    return fn(*_real(tuple(args)), **_real(kwargs))
 
 
 class Draw:
@@ -554,15 +566,20 @@ def trace(function: Callable[["Trace"], Any], tensors: Sequence[Any] = ()) -> Re
     `tensors` are known to be read from outside.
     """
     tracing = Trace()
+    legacy = np.random.get_state(legacy=False)
     try:
         with capturing(tracing):
             for tensor in tensors:
                 tracing.lift(tensor)
             result = function(tracing)
+            if not _same_state(legacy, np.random.get_state(legacy=False)):
+                raise refuse("np.random drew numbers that every call would use again", DRAW)
         updates, gradients = _changes(tracing)
     finally:
         for tensor, data, grad, _, _ in tracing.lifted.values():
-            tensor.data, tensor.grad = data, grad
+            if type(tensor.data) is Traced or id(tensor) in tracing.assigned:  # not by another thread
+                tensor.data = data
+            tensor.grad = grad
         for generator, state, _ in tracing.generators.values():
             generator.bit_generator.state = state  # what was drawn for the examples is drawn again
     return Record(
@@ -576,6 +593,14 @@ def trace(function: Callable[["Trace"], Any], tensors: Sequence[Any] = ()) -> Re
         tracing.effects,
         tracing.gradients,
     )
+
+
+DRAW = "draw with tg.random, whose numbers are new on each call, or give the numbers as an argument"
+
+
+def _same_state(before: Any, after: Any) -> bool:
+    same: bool = before["state"]["pos"] == after["state"]["pos"] and before["gauss"] == after["gauss"]
+    return same and bool(np.array_equal(before["state"]["key"], after["state"]["key"]))
 
 
 def _changes(tracing: Trace) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:

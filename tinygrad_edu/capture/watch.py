@@ -1,12 +1,13 @@
 """Watch: whether what a function found outside itself is still what it was when its program was made.
 
-A function reads more than its arguments: variables of the functions around it, global variables, attributes of
-objects. `links` lists where it may look, and `checker` makes a quick test that the same objects are there.
+A function reads more than its arguments: variables of the functions around it, global variables, attributes
+of objects. `links` lists where it may look, and `checker` makes a quick test that the same objects are
+there.
 """
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ def links(function: Any) -> list[Link]:
 
 
 def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], dict[int, list[Link]]]:
-    """Find the Tensors that a function can get at, and by which ways: by id, the Tensor and the links to it."""
+    """Find the Tensors that a function can get at: by id, each Tensor and the links on the way to it."""
     tensors: dict[int, Any] = {}
     ways: dict[int, list[Link]] = {}
     seen: set[int] = set()
@@ -114,7 +115,7 @@ def _is_no_holder(value: Any) -> bool:
 
 
 class Test:
-    """A test, as Python source, whether every link, Tensor and fact is as it was: a long row of short questions.
+    """A test, as Python source, whether every link, Tensor and fact is as it was.
 
     `world` holds the objects that the source names.
     """

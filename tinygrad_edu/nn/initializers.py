@@ -20,7 +20,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def set_random_seed(seed: int | None) -> None:
-    """Make what nobody else gave a seed to (weights, shuffling, dropout) repeat: Keras's name for `random.seed`.
+    """Make what has no seed of its own (weights, shuffling, dropout) repeat: `random.seed` by Keras's name.
 
     >>> set_random_seed(7)
     >>> first = RandomNormal()((2,))

@@ -1,8 +1,8 @@
 """`Sequential`: layers one after the other, f(X) = f_M(... f_2(f_1(X))), and how they are trained.
 
-The one idea: training repeats four lines, `_learn`: predict, compute the loss, go backward, move the parameters.
-Everything else here feeds them batches and writes down what came out. The four lines run as one captured program
-(see `capture`), unless asked not to.
+The one idea: training repeats four lines, `_learn`: predict, compute the loss, go backward, move the
+parameters. Everything else here feeds them batches and writes down what came out. The four lines run as one
+captured program (see `capture`), unless asked not to.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import random
-from ..capture import jit
+from ..capture.jit import jit
 from ..recording import Recorded, no_grad
 from ..tensor import Tensor
 from . import losses, metrics, optimizers
@@ -401,7 +401,7 @@ class Sequential(Layer):
         return x, y
 
     def _check_classes(self, x: Any, y: Any) -> None:
-        """Check that labels are numbers of the classes that the model tells apart, for all examples at once."""
+        """Check that labels are numbers of classes that the model tells apart, for all examples at once."""
         with no_grad(), training(False):
             classes = self(x[:1]).shape[-1]
         wrong = (y < 0) | (y >= classes)

@@ -187,7 +187,9 @@ class Optimizer(Changing):
         values, state = param.data, memory.state
         if self.weight_decay:
             values = values - values * (self.weight_decay * rate)
-        result = self.rule(values, gradient, tuple([part.data for part in state]) if state else (), rate, step)
+        result = self.rule(
+            values, gradient, tuple([part.data for part in state]) if state else (), rate, step
+        )
         if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
             raise _wrong_result(self, result)
         values, remembered = result
@@ -270,7 +272,7 @@ class Optimizer(Changing):
             squares = [np.vdot(g.data, g.data) for g in gradients]
             if self.global_clipnorm:
                 squares = [functools.reduce(np.add, squares)] * len(squares)
-            limit = self.clipnorm or self.global_clipnorm
+            limit: Any = self.clipnorm or self.global_clipnorm
             shares = [limit / np.maximum(np.sqrt(square), limit) for square in squares]
             clipped = [g * share for g, share in zip(gradients, shares, strict=True)]
         for param, gradient in zip(parameters, clipped, strict=True):

@@ -157,10 +157,10 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     return np.reshape(reduced(np.add, g, tuple(range(added)) + stretched), shape)
 
 
-REDUCTIONS = {np.add: np.sum, np.maximum: np.max}
+REDUCTIONS: dict[Any, Function] = {np.add: np.sum, np.maximum: np.max}
 
 
-def reduced(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool = False) -> Any:
+def reduced(ufunc: Any, x: Any, axis: Any, keepdims: bool = False) -> Any:
     """Return np.sum or np.max over some axes: of NumPy's arrays by their own call inside, which is sooner."""
     if type(x) is np.ndarray:
         return ufunc.reduce(x, axis, None, None, keepdims)

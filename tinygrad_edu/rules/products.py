@@ -26,7 +26,7 @@ rule(
 
 
 def dot_like(b: Any, p: Any, q: Any) -> Any:
-    """Return the product of two matrices in the memory order of b: an update of b then reads both in order."""
+    """Return the product of two matrices in the memory order of b, in which an update of b will read it."""
     flags = getattr(b, "flags", None)  # which Tensors and Dask's arrays do not have
     return np.dot(q.T, p.T).T if flags is not None and flags.f_contiguous else np.dot(p, q)
 

@@ -1,0 +1,170 @@
+"""Driver: the function around a program, which reads what it reads, runs it, and changes what it changes.
+
+It is written out for each program, as the program itself is: a loop over what there is to do would take as
+long as NumPy's calls do. Everything that changes changes at the end, all of it or, after an error, nothing.
+"""
+
+from collections.abc import Sequence
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from ..recording import is_recording, make
+from ..transforms import leaves
+from .arguments import Out
+from .emit import Emitted
+from .pack import Home
+from .program import Program
+from .trace import Traced
+from .watch import Test
+
+
+class Prepared:
+    """A program, compiled, with all that it takes to call it.
+
+    `run(given)` takes the arrays and numbers among the arguments, and returns what the function returns.
+    `attempt(args, recording)` does so too where the arguments are plain and the world is as it was, and
+    returns MISSED where that takes a closer look.
+    """
+
+    def __init__(
+        self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None
+    ):
+        self.program, self.emitted = program, emitted
+        self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
+        self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
+        outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
+        parameters = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
+        # parameters that gradients may be wanted of through results
+        self.template, self.connected = template, parameters if any(out.connected for out in outs) else []
+        given: dict[int, str] = {}
+        body = self._body(given, template)
+        unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
+        fits = None if args is None or self.connected else _fitting(args, self.world)
+        self._define("run(given)", [*unpacked, *body])
+        self._define("unchanged()", [*test.guarded("False"), "return True"])
+        if fits is None:
+            self._define("attempt(args, recording)", ["return MISSED"])
+        else:
+            recording = f"recording is not {is_recording()}"
+            fast = [f"if {recording} or not ({fits}): return MISSED", *test.guarded("MISSED")]
+            unpacked = [f"{name} = args[{i}]" for i, name in given.items()]
+            self._define("attempt(args, recording)", [*fast, *unpacked, *body])
+        self.run, self.unchanged, self.attempt = (self.world[n] for n in ("run", "unchanged", "attempt"))
+
+    def _define(self, head: str, body: list[str]) -> None:
+        exec(f"def {head}:\n" + "".join(f" {line}\n" for line in body), self.world)
+
+    def name(self, value: Any) -> str:
+        """Give an object a name in the driver."""
+        key = f"w{len(self.world)}"
+        self.world[key] = value
+        return key
+
+    def _body(self, given: dict[int, str], template: Any) -> list[str]:
+        """Write what is around a program: read what it reads, run it, change what changes.
+
+        Written out for each program, because a loop over what there is to do takes as long as NumPy's calls
+        do.
+        """
+        program, emitted = self.program, self.emitted
+        args: list[str] = []
+        for value in emitted.arguments:
+            kind, origin = program.inputs[value]
+            if kind == "argument":
+                args.append(given.setdefault(origin, f"a{origin}"))
+            else:
+                ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
+                args.append(self.name(origin) + ends[kind])
+        reading, moving = [], []
+        for i, (residence, now, new) in enumerate(
+            zip(program.residences, emitted.now, emitted.new, strict=True)
+        ):
+            home = self.name(residence.home)
+            reading.append(f"now{i}, new{i} = {home}.now, {home}.spare")
+            reading.append(f"if sum(map(held, new{i}.watched)) != new{i}.alone or not {home}.at_home():")
+            reading.append(f" now{i}, new{i} = {home}.ready()")
+            for pack, numbers in ((f"now{i}", now), (f"new{i}", new)):
+                names = "".join(f"{pack}_{number}, " for number in numbers)
+                if names:
+                    reading.append(f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
+                args += [f"{pack}_{number}" for number in numbers]
+            moving += self._moving(residence.home, home, i)
+        after = [self._settling(tensor, value) for tensor, value in program.gradients]
+        after += [f"{self.name(effect)}()" for effect in program.effects]
+        body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
+        body.append("pool.append(step)")
+        if moving:  # all of it, even if interrupted: doing it again changes nothing
+            body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
+            body += [*(f" {line}" for line in moving), " raise"]
+        body += [*after, f"return {self._spelled(template)}"]
+        for lock in dict.fromkeys(residence.home.lock for residence in program.residences):
+            body = [f"with {self.name(lock)}:", *(f" {line}" for line in body)]
+        return body
+
+    def _moving(self, home: Home, name: str, i: int) -> list[str]:
+        """Write the lines that let Tensors have the values that were written."""
+        places = "".join(f"{self.name(tensor)}.data, " for tensor in home.tensors)
+        return [f"{places} = new{i}.public", f"{name}.now, {name}.spare = new{i}, now{i}"]
+
+    def _settling(self, tensor: Any, value: Any) -> str:
+        """Write the line that gives a Tensor its new gradient."""
+        if type(value) is Traced:
+            return f"{self.name(tensor)}.grad = tensor(locked(copy(results[{self.emitted.outputs[value]}])))"
+        new = "None" if value is None else f"tensor(locked(copy({self.name(value)})))"
+        return f"{self.name(tensor)}.grad = {new}"
+
+    def _spelled(self, result: Any) -> str:
+        """Write the expression for what a call gives back."""
+        if isinstance(result, Out):
+            traced = type(result.value) is Traced
+            text = (
+                f"results[{self.emitted.outputs[result.value]}]"
+                if traced
+                else f"copy({self.name(result.value)})"
+            )
+            if not result.tensor:
+                return text
+            array = isinstance(result.value.example if traced else result.value, np.ndarray)
+            text = f"tensor(locked({text}))" if array else f"tensor({text})"
+            return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
+        if type(result) is dict:
+            return "{" + ", ".join(f"{self.name(k)}: {self._spelled(v)}" for k, v in result.items()) + "}"
+        if not isinstance(result, (list, tuple)):
+            return self.name(result)
+        inside = "".join(self._spelled(item) + ", " for item in result)
+        if type(result) is list:
+            return f"[{inside}]"
+        made = f"({inside})"
+        if type(result) is tuple:
+            return made
+        return f"{self.name(type(result))}({inside if hasattr(result, '_fields') else made})"
+
+
+MISSED = object()
+
+
+def _locked(array: Any) -> Any:
+    array.setflags(write=False)
+    return array
+
+
+def _named(tensor: Any, name: str) -> Any:
+    tensor.name = name
+    return tensor
+
+
+def _fitting(args: Sequence[Any], world: dict[str, Any]) -> str | None:
+    """Write the test whether other arguments are like these, where these are plain arrays and numbers."""
+    tests = [f"len(args) == {len(args)}"]
+    for i, arg in enumerate(args):
+        if type(arg) is np.ndarray:
+            world |= {f"s{i}": arg.shape, f"t{i}": arg.strides, f"d{i}": arg.dtype}
+            tests.append(f"type(x{i} := args[{i}]) is ndarray and x{i}.shape == s{i}")
+            tests.append(f"x{i}.dtype is d{i} and x{i}.strides == t{i}")
+        elif type(arg) is float:
+            tests.append(f"type(args[{i}]) is float")
+        else:
+            return None
+    return " and ".join(tests)
