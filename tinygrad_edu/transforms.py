@@ -19,6 +19,7 @@ from .forward import push
 from .recording import (
     Node,
     apply,
+    current_trace,
     inside_transform,
     is_recording,
     make,
@@ -436,7 +437,7 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
         with recording_as(True):
             outputs = [out for out in leaves(call()) if isinstance(out, Tensor) and out.node is not None]
         before = y.data if isinstance(y, Tensor) else y
-        for a, b in zip(outputs, before, strict=True):
+        for a, b in zip(outputs, before, strict=True) if current_trace() is None else ():
             if not np.allclose(a.data, b, rtol=rtol, atol=0, equal_nan=True):
                 raise RuntimeError("a function under checkpoint or jit gave other results when run again")
         create_graph = any(isinstance(part, Tensor) for part in g)

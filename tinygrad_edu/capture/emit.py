@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recording import function_name, line_of
+from ..recording import LEAF, function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
 from ..source import Sources
@@ -38,9 +38,10 @@ OPERATORS: dict[Any, str] = {
 }
 PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
 NAMES = {  # what results are called that have no name in the user's code
-    **{"matmul": "product", "dot": "product", "reduce": "total", "exp": "powers", "log": "logs"},
+    **{"matmul": "product", "dot": "product", "sum": "total", "exp": "powers", "log": "logs"},
     **{"add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio", "vdot": "product"},
     **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
+    **{"sub": "rest", "mul": "scaled", "pow": "power", "truediv": "ratio", "neg": "negative"},
 }
 
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
@@ -124,44 +125,53 @@ class _Writer:
             self.names[value] = self.unique(f"new_{name}")
 
     def name(self, value: Traced) -> str:
-        """Return how a value is written: the name of the buffer it lives in, or one of its own."""
+        """Return how a value is written: by a name of its own, or that of the buffer it lives in."""
         self.used.add(value)
         if value in self.names:
             return self.names[value]
         first = self.buffer.get(value)
         if first is not None and first is not value:
             self.names[value] = self.name(first)
+            if value in self.wishes:
+                self.names[value] = alias = self.unique(self.wishes[value])
+                self.setup.append(f"{alias} = {self.name(first)}  # the same memory")
         else:
-            self.names[value] = self.unique(self._wish(value))
+            self.names[value] = self.unique(self.wishes.get(value) or self._plain_wish(value))
         return self.names[value]
 
     @functools.cached_property
     def wishes(self) -> dict[Traced, str]:
-        """What values should be called: gradients after what they are the gradients of."""
+        """What values should be called: as in the user's code, in the course, or after what they come from."""
         found: dict[Traced, str] = {}
         for call in self.program.calls:
             if call.node is None and call.place is not None:
-                assigned = self.sources.names(call)[0] if not isinstance(call.fn, Draw) else None  # type: ignore[arg-type]
-                if assigned:
-                    found[call.out] = assigned
-        for value, gradient in self.program.names:
-            if type(gradient) is Traced and gradient not in found and type(value) is Traced:
+                self._wish(found, call.out, self.sources.names(call)[0])
+        for value, _, node in self.program.names:
+            if node is not LEAF:
+                self._wish(found, value, self.sources.names(node)[0] or _in_layer(node))
+        for value, gradient, _ in self.program.names:
+            if type(value) is Traced:
                 base = self.names.get(value) or found.get(value) or self._plain_wish(value)
-                found[gradient] = f"d_{base}"
+                self._wish(found, gradient, f"d_{base}")
+        for call in self.program.calls:  # what is turned afterwards to become what has a name
+            if call.fn is np.transpose and call.out in found:
+                self._wish(found, call.args[0], f"{found[call.out]}_T")
         return found
 
-    def _wish(self, value: Traced) -> str:
-        return self.wishes.get(value) or self._plain_wish(value)
+    def _wish(self, found: dict[Traced, str], value: Any, name: str | None) -> None:
+        if name and type(value) is Traced and value not in self.names:
+            found.setdefault(value, name)
 
     def _plain_wish(self, value: Traced) -> str:
-        if value.name:
-            return value.name
-        if value.call is None:
-            return "value"
-        name = value.call.name
-        of = getattr(value.call.fn, "__self__", None)
-        if isinstance(of, np.ufunc):
-            name = of.__name__ if of is not np.add else "reduce"
+        """Name a value after the function that made it."""
+        if value.name or value.call is None:
+            return value.name or "value"
+        call = value.call
+        if call.fn in (np.transpose, np.reshape) and type(call.args[0]) is Traced:
+            base = self.names.get(call.args[0]) or self.wishes.get(call.args[0]) or "view"
+            return f"{base}_T" if call.fn is np.transpose else f"{base}_{len(call.out.shape)}d"
+        of = getattr(call.fn, "__self__", None)
+        name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
         return NAMES.get(name, name)
 
     # Text of arguments
@@ -429,6 +439,13 @@ class _Writer:
             text.append(f"        {line:{width}}  # {shown}" if note else f"        {line}")
         text += ["", "    return step", ""]
         return "\n".join(text)
+
+
+def _in_layer(node: Any) -> str | None:
+    """Name what a layer computes as the course does: z = XW + b and h = g(z)."""
+    if not node.scope or node.name == "matmul":
+        return None
+    return f"{'z' if node.name == 'add' else 'h'}_{node.scope[-1]}"
 
 
 def _wrapped(words: list[str], width: int) -> Iterator[str]:

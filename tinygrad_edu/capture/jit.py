@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from ..recording import apply, current_state, is_recording, line_of, make, pick, users_place
+from ..recording import LEAF, apply, current_state, is_recording, line_of, make, pick, users_place
 from ..transforms import forgetful_node, leaves, rebuild
 from .arguments import Connected, Out, describe, outputs_of, stand_in_for
 from .driver import MISSED, Prepared
@@ -99,8 +99,9 @@ class Jitted:
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
         tensors, ways = tensors_below(self.function, roots)
+        passed = {id(leaf) for leaf in leaves([args, kwargs]) if getattr(leaf, "node", LEAF) is None}
         self.refused = True  # until it is done
-        record = trace(run, list(tensors.values()))
+        record = trace(run, [tensor for key, tensor in tensors.items() if key not in passed])
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         program = build(record._replace(result=[out.value for out in outs]))
@@ -139,8 +140,10 @@ class Jitted:
             parameters = list(inspect.signature(self.function).parameters.values())
         except (TypeError, ValueError):
             parameters = []
-        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL][: len(args)]
-        return names + [f"x{i}" for i in range(len(names), len(args))]
+        places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [p.name for p in parameters if p.kind in places][: len(args)]
+        more = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "x")
+        return names + [f"{more}_{i}" for i in range(len(args) - len(names))]
 
     def _keep(self, key: Any, prepared: Prepared) -> None:
         """Put a program into the cache, and say so where programs are made again and again."""

@@ -42,7 +42,7 @@ class Program(NamedTuple):
         gradients: Tensors whose ``grad`` is another one afterwards, and what it is.
         facts, effects, tensors: as in `Record`.
         counts: how many calls each pass left.
-        names: pairs of a value and its gradient.
+        names: a value, its gradient, and the recorded call that made the value, of the backward pass.
     """
 
     calls: list[Call]
@@ -57,7 +57,7 @@ class Program(NamedTuple):
     effects: list[Callable[[], None]]
     tensors: list[Lifted]
     counts: list[tuple[str, int]]
-    names: list[tuple[Any, Any]]
+    names: list[tuple[Any, Any, Any]]
 
 
 def build(record: Record) -> Program:
@@ -98,7 +98,7 @@ def build(record: Record) -> Program:
         record.effects,
         record.tensors,
         counts,
-        [(current(value), current(gradient)) for value, gradient in record.names],
+        [(current(value), current(gradient), node) for value, gradient, node in record.names],
     )
 
 

@@ -1,5 +1,6 @@
 """Report: what a program costs, and what each pass has removed from it, as a table."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ def operations(call: Call) -> int:
         return 0
     first = np.shape(getattr(call.args[0], "example", call.args[0]))
     if call.fn in (np.matmul, np.dot) and first:
-        return 2 * int(np.size(out)) * first[-1]
+        return 2 * int(np.size(out)) * int(first[-1])
     if isinstance(getattr(call.fn, "__self__", None), np.ufunc) or call.fn is np.vdot:
         return max((int(np.size(v.example)) for v in inputs), default=0)
-    return int(np.size(out))
+    return math.prod(np.shape(out))

@@ -364,7 +364,7 @@ class Trace:
         self.facts: list[Fact] = []
         self.owners: dict[Traced, Any] = {}  # of live numbers
         self.effects: list[Callable[[], None]] = []
-        self.gradients: list[tuple[Traced, Traced]] = []  # pairs of a value and its gradient, for names
+        self.gradients: list[tuple[Traced, Traced, Node]] = []  # a value, its gradient, the call: for names
         self.node: Node | None = None  # whose gradient rule is running
         self.assigned: set[int] = set()  # ids of Tensors that got new values
         self.generators: dict[int, tuple[np.random.Generator, Any, Traced]] = {}  # as they were before
@@ -499,8 +499,8 @@ class Trace:
         """Note that the gradient of a recorded value is complete, and that its rule runs next."""
         node = vertex.node
         self.node = None if node is LEAF else node
-        if type(total) is Traced and type(vertex.data) is Traced:
-            self.gradients.append((vertex.data, total))
+        if type(vertex.data) is Traced:
+            self.gradients.append((vertex.data, total, node))
 
 
 def elsewhere(fn: Function, args: Any, kwargs: Any) -> Any:
@@ -557,7 +557,7 @@ class Record(NamedTuple):
     tensors: list[Lifted]
     facts: list[Fact]
     effects: list[Callable[[], None]]
-    names: list[tuple[Traced, Traced]]
+    names: list[tuple[Traced, Traced, Node]]
 
 
 def trace(function: Callable[["Trace"], Any], tensors: Sequence[Any] = ()) -> Record:

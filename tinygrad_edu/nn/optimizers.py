@@ -214,6 +214,7 @@ class Optimizer(Changing):
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
             missed = settled(functools.partial(getattr, memory, "missed"), self)
+            settled(lambda memory=memory: list(map(id, memory.state)), self)
             if missed not in steps:
                 steps[missed] = live(functools.partial(self._step_of, memory), "step")
         this: Optimizer = object.__new__(type(self))
@@ -310,7 +311,7 @@ class Optimizer(Changing):
                 raise ValueError(f"a state of shape {np.shape(state[0])} does not fit one of {param.shape}")
         self.iterations = saved["iterations"]
         for param, (steps, state) in zip(parameters, states, strict=True):
-            memory = self._remember(param)
+            memory = self._memories.get(id(param)) or self._remember(param)
             memory.missed = self.iterations - steps
             memory.state = tuple(Tensor(part, dtype=param.dtype) for part in state) if steps else memory.state
         self.changed()

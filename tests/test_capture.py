@@ -1,0 +1,610 @@
+"""Capture: what jit promises of programs, one promise a test."""
+
+import threading
+import types
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu import CaptureError, Tensor, nn
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(6, 4)), np.eye(3)[RNG.integers(0, 3, 6)]
+
+
+def parameters(seed: int = 0) -> list[Tensor]:
+    random = np.random.default_rng(seed)
+    return [
+        Tensor(random.normal(size=(4, 3)), requires_grad=True, name="W"),
+        Tensor(np.zeros(3), requires_grad=True, name="b"),
+    ]
+
+
+def softmax_regression(params: list[Tensor], optimizer: Any) -> Any:
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.softmax_cross_entropy(x @ params[0] + params[1], y)
+        loss.backward()
+        optimizer.apply(params)
+        return loss
+
+    return step
+
+
+# The program as text -----------------------------------------------------------------------------------------
+
+
+def test_the_source_is_a_program_that_runs_alone() -> None:
+    params = parameters()
+    step = tg.jit(softmax_regression(params, nn.SGD(0.1)))
+    before = [np.array(p.data) for p in params]
+    loss = step(X, Y)
+    world: dict[str, Any] = {}
+    exec(step.source, world)
+    flat = np.concatenate([p.ravel() for p in before])
+    new = np.empty_like(flat)
+    assert "def step(x, y, learning_rate, parameters, W, b, new_parameters):" in step.source
+    (again,) = world["program"]()(X, Y, 0.1, flat, *before, new)
+    assert again == loss.data
+    np.testing.assert_array_equal(new[:12].reshape(4, 3), params[0].data)
+    np.testing.assert_array_equal(new[12:], params[1].data)
+    imports = [line for line in step.source.splitlines() if "import" in line]
+    assert imports == ["import numpy as np"]
+
+
+def test_the_source_has_the_users_names_and_says_where_each_line_comes_from() -> None:
+    W = Tensor(RNG.normal(size=(4, 2)), requires_grad=True, name="W")
+
+    @tg.jit
+    def step(pixels: Any) -> Any:
+        hidden = np.tanh(pixels @ W)
+        np.sum(hidden * hidden).backward()
+        gradient, W.grad = W.grad, None
+        return gradient
+
+    step(X)
+    assert "np.matmul(pixels, W, out=" in step.source
+    assert "hidden = product  # the same memory" in step.source
+    assert "np.tanh(product, out=hidden)" in step.source
+    assert "d_W = np.dot(" in step.source
+    line = step.__wrapped__.__code__.co_firstlineno + 2
+    assert f"# test_capture.py:{line}: hidden = np.tanh(pixels @ W)" in step.source
+    assert f"# test_capture.py:{line + 1}: gradient of tanh" in step.source
+
+
+def test_an_expert_would_write_softmax_regression_so() -> None:
+    step = tg.jit(softmax_regression(parameters(), nn.SGD(0.1)))
+    step(X, Y)
+    lines = step.source.partition("def step(")[2].splitlines()[1:]
+    calls = [line.split("#")[0].strip() for line in lines if "np." in line]
+    assert len(calls) == 16  # the hand-written program of tests/benchmarks/floor.py has 16 too
+    written = [call for call in calls if "out=" in call]
+    assert len(written) >= len(calls) - 1  # np.vdot gives a number
+    report = step.report()
+    assert report.calls == 18  # two of them on numbers
+    assert [name for name, _ in report.passes][0] == "traced"
+    assert "buffers" in str(report)
+    assert report.flops > 2 * 6 * 4 * 3 * 2
+
+
+def test_there_is_nothing_to_see_before_the_first_call() -> None:
+    with pytest.raises(RuntimeError, match="call the function once first"):
+        _ = tg.jit(np.sin).source
+    with pytest.raises(TypeError, match="jit takes a function"):
+        tg.jit(3)  # type: ignore[arg-type]
+
+
+# What it reads -----------------------------------------------------------------------------------------------
+
+
+def test_assigned_loaded_and_rebound_parameters_are_honoured() -> None:
+    world = types.SimpleNamespace(W=Tensor(2.0), parts=[Tensor(1.0)], named={"a": Tensor(1.0)})
+
+    @tg.jit
+    def f(x: Any) -> Any:
+        return x * world.W + world.parts[0] + world.named["a"]
+
+    one = np.ones(2)
+    assert f(one).tolist() == [4.0, 4.0]
+    world.W.assign(3.0)
+    assert f(one).tolist() == [5.0, 5.0]
+    world.W = Tensor(5.0)
+    assert f(one).tolist() == [7.0, 7.0]
+    world.parts[0] = Tensor(10.0)
+    assert f(one).tolist() == [16.0, 16.0]
+    world.named = {"a": Tensor(0.0)}
+    assert f(one).tolist() == [15.0, 15.0]
+    world = types.SimpleNamespace(W=Tensor(0.0), parts=[Tensor(0.0)], named={"a": Tensor(0.5)})
+    assert f(one).tolist() == [0.5, 0.5]
+
+
+scale = 2.0
+
+
+def test_variables_around_the_function_are_watched(monkeypatch: Any) -> None:
+    factor = 3.0
+
+    @tg.jit
+    def f(x: Any) -> Any:
+        return helper(x) * factor
+
+    def helper(x: Any) -> Any:
+        return x * scale
+
+    assert f(np.ones(1)).tolist() == [6.0]
+    monkeypatch.setitem(globals(), "scale", 5.0)
+    assert f(np.ones(1)).tolist() == [15.0]
+    factor = 1.0
+    assert f(np.ones(1)).tolist() == [5.0]
+    assert f.traces == 3
+
+
+def test_a_layer_that_is_changed_gets_a_program_of_its_own() -> None:
+    layer = nn.Dense(2, "relu", input_dim=4, seed=0)
+    predict = tg.jit(lambda x: layer(x).detach())
+    x = X.astype(np.float32)
+    assert np.all(predict(x).data >= 0)
+    layer.activation = nn.tanh
+    np.testing.assert_array_equal(predict(x).data, np.tanh(x @ layer.W.data + layer.b.data))
+    layer.trainable = False
+    predict(x)
+    assert predict.traces == 3
+
+
+def test_each_kind_of_arguments_has_its_program_and_the_cache_is_bounded() -> None:
+    f = tg.jit(lambda x, n=1, how="sum": getattr(np, how)(x[:n]))
+    x = np.arange(6.0)
+    assert f(x, 2) == 1.0
+    assert f(x, 3) == 3.0
+    assert f(x, 3, how="max") == 2.0
+    assert f(x.astype(np.float32), 3).dtype == np.float32
+    assert f(np.arange(12.0)[::2], 3) == 6.0
+    assert f(x, 2) == 1.0
+    assert f.traces == 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for n in range(100):
+            f(np.ones(n + 1), 1)
+    assert len(f.programs) <= 64
+
+
+def test_programs_made_again_and_again_are_explained() -> None:
+    f = tg.jit(lambda x, n: x * n)
+    with pytest.warns(RuntimeWarning, match="jit made 16 programs in 16 calls of <lambda>.*floats") as caught:
+        for n in range(40):
+            f(np.ones(2), n)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    quiet = tg.jit(lambda x, n: x * n)
+    for n in range(40):
+        assert quiet(np.ones(2), float(n)).tolist() == [n, n]
+    assert quiet.traces == 1
+
+
+def test_containers_scalars_and_tensors_come_in_and_go_out() -> None:
+    class Pair(NamedTuple):
+        a: Any
+        b: Any
+
+    @tg.jit
+    def f(batch: Any, *rest: Any, rate: float = 1.0, **more: Any) -> Any:
+        total = batch["x"] * rate + rest[0][0] + more["z"]
+        return {"sum": total, "pair": Pair(total * 2, None), "list": [rest[0][1], 3, "text", np.ones(2)]}
+
+    for k in (1.0, 2.0):
+        x = np.full(2, k)
+        found = f({"x": x}, [x, Tensor(x)], rate=0.5, z=np.float64(1))
+        np.testing.assert_array_equal(found["sum"].data, 1.5 * x + 1)
+        assert type(found["pair"]) is Pair
+        assert found["pair"].b is None
+        assert found["list"][1:3] == [3, "text"]
+        found["list"][3][0] = 7  # the caller's own
+        assert isinstance(found["list"][0], Tensor)
+    assert f.traces == 1
+
+
+def test_a_method_may_be_captured() -> None:
+    class Model:
+        def __init__(self, w: float):
+            self.w = Tensor(w)
+
+        @tg.jit
+        def scaled(self, x: Any) -> Any:
+            return x * self.w
+
+    one, two = Model(1.0), Model(2.0)
+    for _ in range(2):
+        assert one.scaled(np.ones(1)).tolist() == [1.0]
+        assert two.scaled(np.ones(1)).tolist() == [2.0]
+
+
+# What it changes ---------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_left_and_added_up_as_without_capture() -> None:
+    def run(jitted: bool) -> list[Any]:
+        W, b = parameters()
+
+        def backward(x: Any) -> None:
+            np.sum(np.tanh(x @ W + b)).backward()
+
+        f = tg.jit(backward) if jitted else backward
+        seen = []
+        for i in range(4):
+            f(X * (i + 1))
+            seen.append([np.array(W.grad), np.array(b.grad)])
+            if i == 1:
+                W.zero_grad()
+        return seen
+
+    for got, expected in zip(run(True), run(False), strict=True):
+        for g, e in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(g, e)
+
+
+def test_what_somebody_holds_of_a_parameter_stays_as_it_was() -> None:
+    params = parameters()
+    step = tg.jit(softmax_regression(params, nn.SGD(0.5, momentum=0.9)))
+    kept = []
+    for _ in range(5):
+        view = params[0].data[1:]
+        kept.append((params[0].data, np.array(params[0].data), view, np.array(view), params[0].detach()))
+        step(X, Y)
+    for whole, copy, view, view_copy, tensor in kept:
+        np.testing.assert_array_equal(whole, copy)
+        np.testing.assert_array_equal(view, view_copy)
+        np.testing.assert_array_equal(tensor.data, copy)
+    with pytest.raises(ValueError, match="read-only"):
+        params[0].data[0] = 1
+
+
+def test_results_belong_to_the_caller() -> None:
+    params = parameters()
+
+    @tg.jit
+    def f(x: Any) -> Any:
+        h = np.tanh(x @ params[0])
+        return x, h, h[0], params[0].data, params[0], x[1:]
+
+    x = X.copy()
+    first = f(x)
+    copies = [np.array(r.detach() if isinstance(r, Tensor) else r) for r in first]
+    second = f(x * 2)
+    for r, copy in zip(first, copies, strict=True):
+        np.testing.assert_array_equal(r.detach() if isinstance(r, Tensor) else r, copy)
+    assert first[0] is x
+    assert first[4] is params[0]
+    first[3][0] = 100.0  # a copy of the parameter's values
+    assert np.max(params[0].data) < 100
+    assert not np.shares_memory(first[1].data, second[1].data)
+
+
+def test_learning_rate_momentum_and_schedule_are_live() -> None:
+    def run(jitted: bool) -> Any:
+        params, optimizer = parameters(), nn.SGD(0.1, momentum=0.5)
+        step = softmax_regression(params, optimizer)
+        step = tg.jit(step) if jitted else step
+        for i in range(12):
+            if i == 3:
+                optimizer.learning_rate = 0.01
+            if i == 6:
+                optimizer.momentum = 0.9
+            if i == 9:
+                optimizer.learning_rate = nn.schedules.ExponentialDecay(0.1, 2, 0.5)
+            step(X, Y)
+        assert optimizer.iterations == 12
+        return params, optimizer.state_dict(params), step
+
+    (got, state, step), (expected, other, _) = run(True), run(False)
+    assert step.traces == 1
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(g.data, e.data)
+    np.testing.assert_array_equal(state["states"][0][1][0], other["states"][0][1][0])
+
+
+def test_a_saved_state_is_taken_up_by_the_program() -> None:
+    params, optimizer = parameters(), nn.Adam(0.1)
+    step = tg.jit(softmax_regression(params, optimizer))
+    step(X, Y)
+    saved, weights = optimizer.state_dict(params), [np.array(p.data) for p in params]
+    first = [float(step(X, Y)) for _ in range(3)]
+    optimizer.load_state_dict(saved, params)
+    for p, w in zip(params, weights, strict=True):
+        p.assign(w)
+    assert [float(step(X, Y)) for _ in range(3)] == first
+
+
+def test_two_programs_that_share_parameters_take_turns() -> None:
+    def run(jitted: bool) -> Any:
+        params, optimizer = parameters(), nn.Adam(0.1)
+        first, second = (
+            softmax_regression(params, optimizer),
+            softmax_regression(params[:1] + params[1:], optimizer),
+        )
+        only = Tensor(np.zeros(()), requires_grad=True)
+
+        def third(x: Any) -> None:
+            np.sum(np.square(params[0]) + only).backward()
+            optimizer.apply([params[0], only])
+
+        if jitted:
+            first, second, third = tg.jit(first), tg.jit(second), tg.jit(third)
+        for _ in range(3):
+            first(X, Y)
+            second(X[:3], Y[:3])
+            third(X)
+        return params
+
+    for g, e in zip(run(True), run(False), strict=True):
+        np.testing.assert_array_equal(g.data, e.data)
+
+
+# Errors ------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_fails_changes_nothing() -> None:
+    calls = []
+
+    @tg.primitive(lambda g, y, x: g)
+    @tg.opaque
+    def fragile(x: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError("the disk is full")
+        return np.array(x)
+
+    params, optimizer = parameters(), nn.Adam(0.1)
+
+    @tg.jit
+    def step(x: Any, y: Any) -> Any:
+        loss = nn.softmax_cross_entropy(fragile(x @ params[0]) + params[1], y)
+        loss.backward()
+        optimizer.apply(params)
+        return loss
+
+    step(X, Y)
+    before, state = [np.array(p.data) for p in params], optimizer.state_dict(params)
+    with pytest.raises(OSError, match="disk is full"):
+        step(X, Y)
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        calls.clear()
+        step(X * 1e308, Y)
+    for p, b in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.data, b)
+        assert p.grad is None
+    assert optimizer.iterations == 1
+    for (n, got), (m, kept) in zip(optimizer.state_dict(params)["states"], state["states"], strict=True):
+        assert n == m
+        np.testing.assert_array_equal(got[0], kept[0])
+    calls.clear()
+    step(X, Y)
+    assert optimizer.iterations == 2
+
+
+def test_an_error_while_tracing_leaves_tensors_as_they_were() -> None:
+    params = parameters()
+
+    @tg.jit
+    def step(x: Any) -> Any:
+        np.sum(x @ params[0]).backward()
+        params[0].assign(params[0] * 2)
+        raise OSError("no")
+
+    before = np.array(params[0].data)
+    with pytest.raises(OSError, match="no"):
+        step(X)
+    np.testing.assert_array_equal(params[0].data, before)
+    assert type(params[0].data) is np.ndarray
+    assert params[0].grad is None
+
+
+def cannot(body: Any, *words: str) -> None:
+    with pytest.raises(CaptureError) as caught:
+        tg.jit(body)(X)
+    message = str(caught.value)
+    line = body.__code__.co_firstlineno
+    assert any(message.startswith(f"{__file__}:{n}: ") for n in range(line, line + 4)), message
+    for word in words:
+        assert word in message, message
+
+
+def test_what_cannot_be_captured_names_the_line_and_the_way_out() -> None:
+    cannot(lambda x: x if np.sum(x) > 0 else -x, "branching", "np.where")
+    cannot(lambda x: float(np.sum(x)), "float(...)", "outside")
+    cannot(lambda x: int(np.argmax(x)), "int(...)")
+    cannot(lambda x: np.asarray(x), "np.asarray", "tg.opaque")
+    cannot(lambda x: np.sum(x).item(), "item", "read it outside")
+    cannot(lambda x: x.tolist(), "tolist")
+    cannot(lambda x: x[x > 0], "shape depends on values", "np.where(mask, x, 0)")
+    cannot(lambda x: np.nonzero(x), "np.nonzero", "shape")
+    cannot(lambda x: np.unique(x), "np.unique")
+    cannot(lambda x: np.where(x > 0), "np.where", "shape")
+    cannot(lambda x: f"{np.sum(x):.2f}", "printing", "outside")
+    cannot(lambda x: [1, 2, 3][np.argmax(x)], "index")
+    cannot(lambda x: range(np.sum(x > 0)), "index or a count")
+    cannot(lambda x: np.add(x, 1, out=x), "writing into an array")
+    cannot(lambda x: np.copyto(x, 1), "in place")
+    cannot(lambda x: x.sort(), "sort")
+    cannot(lambda x: max(np.sum(x), 0), "branching")
+
+    def writes(x: Any) -> Any:
+        x[0] = 1
+        return x
+
+    def adds(x: Any) -> Any:
+        x += 1
+        return x
+
+    cannot(writes, "writing", "np.where")
+    cannot(adds, "+=", "x = x + y")
+    with pytest.raises(CaptureError, match=r"np.random drew numbers.*tg\.random"):
+        tg.jit(lambda x: x + np.random.random())(X)
+
+
+def test_values_that_leave_by_a_back_door_are_refused() -> None:
+    kept: list[Any] = []
+
+    @tg.jit
+    def f(x: Any) -> Any:
+        kept.append(x * 2)
+        return x
+
+    f(X)
+    with pytest.raises(CaptureError, match="used outside of it"):
+        np.sum(kept[0])
+    w = Tensor(np.ones(2), requires_grad=True)
+    h = np.tanh(w)
+    with pytest.raises(CaptureError, match="computed outside the function"):
+        tg.jit(lambda: h * 2)()
+
+    class Hidden:
+        __slots__ = ("w",)
+
+    hidden = Hidden()
+    hidden.w = Tensor(np.ones(2))
+
+    @tg.jit
+    def stale() -> None:
+        hidden.w.assign(hidden.w.data * 2)
+
+    with pytest.raises(CaptureError, match=r"compute with the Tensor, as in  w\.assign\(w"):
+        stale()
+
+
+# In company --------------------------------------------------------------------------------------------------
+
+
+def test_inside_transforms_and_other_programs_the_function_is_recorded() -> None:
+    f = tg.jit(lambda x: np.sum(np.tanh(x) ** 2))
+    x = np.array([0.3, -0.5])
+    plain = f.__wrapped__
+    np.testing.assert_array_equal(tg.grad(f)(x), tg.grad(plain)(x))
+    np.testing.assert_array_equal(tg.hessian(f)(x), tg.hessian(plain)(x))
+    both = tg.jit(lambda x: (tg.value_and_grad(f)(x), tg.hvp(f, x, x), tg.jacobian(np.sin)(x)))
+    for k in (1, 2):
+        (value, slope), product, jacobian = both(x * k)
+        assert value == plain(x * k)
+        np.testing.assert_array_equal(slope, tg.grad(plain)(x * k))
+        np.testing.assert_array_equal(product, tg.hvp(plain, x * k, x * k))
+        np.testing.assert_array_equal(jacobian, np.diag(np.cos(x * k)))
+    assert both.traces == 1
+
+
+def test_gradients_flow_from_results_to_parameters_and_arguments() -> None:
+    W, b = parameters()
+    predict = tg.jit(lambda x: np.tanh(x @ W + b))
+    for _ in range(2):
+        np.sum(predict(X) ** 2).backward()
+        got = [np.array(W.grad), np.array(b.grad)]
+        W.zero_grad(), b.zero_grad()
+        np.sum(np.tanh(X @ W + b) ** 2).backward()
+        np.testing.assert_allclose(got[0], W.grad.data, rtol=1e-14)
+        np.testing.assert_allclose(got[1], b.grad.data, rtol=1e-14)
+        W.zero_grad(), b.zero_grad()
+    with tg.no_grad():
+        assert not predict(X).requires_grad
+    x = Tensor(X, requires_grad=True)
+    np.sum(predict(np.sin(x))).backward()
+    assert x.grad is not None
+
+
+def test_checkpoint_hooks_and_second_order_inside() -> None:
+    w = Tensor(np.array([0.5, 1.5]), requires_grad=True)
+    w.register_hook(lambda g: g * 2)
+    layer = tg.checkpoint(lambda x: np.tanh(x) ** 2)
+
+    def step(x: Any) -> Any:
+        loss = np.sum(layer(w * x))
+        loss.backward(create_graph=True)
+        slope, w.grad = w.grad, None
+        np.sum(slope**2).backward()
+        second, w.grad = w.grad, None
+        return slope.detach(), second
+
+    captured = tg.jit(step)
+    for k in (1.0, 2.0):
+        for got, expected in zip(captured(np.array([k, -k])), step(np.array([k, -k])), strict=True):
+            np.testing.assert_array_equal(got.data, expected.data)
+
+
+def test_random_numbers_are_fresh_and_repeat_from_a_seed() -> None:
+    def noisy(x: Any) -> Any:
+        return x + tg.random.normal(x.shape) * tg.random.random() + tg.random.uniform(-1, 1, (4,))
+
+    f = tg.jit(noisy)
+    tg.random.seed(3)
+    got = [f(X) for _ in range(3)]
+    tg.random.seed(3)
+    expected = [noisy(X) for _ in range(3)]
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(g, e)
+    assert not np.array_equal(got[0], got[1])
+    tg.random.seed(3)
+    np.testing.assert_array_equal(f(X), got[0])
+    own = np.random.default_rng(5)
+    g = tg.jit(lambda x: x * tg.random.integers(0, 100, 3, own) + tg.random.permutation(3, own))
+    ones = np.ones(3)
+    first, second = g(ones), g(ones)
+    same = np.random.default_rng(5)
+    np.testing.assert_array_equal(first, same.integers(0, 100, 3) + same.permutation(3))
+    np.testing.assert_array_equal(second, same.integers(0, 100, 3) + same.permutation(3))
+
+
+def test_other_libraries_arrays_run_call_by_call_and_say_so_once() -> None:
+    da = pytest.importorskip("dask.array")
+    w = Tensor(np.ones(4))
+    f = tg.jit(lambda x: np.sum(x @ w))
+    x = da.from_array(X, chunks=3)
+    with pytest.warns(RuntimeWarning, match="on dask's Array it runs call by call") as caught:
+        first = f(x)
+    assert len(caught) == 1
+    f(x)
+    np.testing.assert_allclose(np.asarray(first.data), np.sum(X))
+    masked = tg.jit(lambda x: x)
+    with pytest.warns(RuntimeWarning, match="numpy's MaskedArray"):
+        masked(np.ma.masked_array([1.0, 2.0], [True, False]))
+
+
+def test_threads_may_call_one_jitted_function() -> None:
+    W, b = parameters()
+    optimizer = nn.SGD(1e-3)
+    step = tg.jit(softmax_regression([W, b], optimizer))
+    predict = tg.jit(lambda x: np.exp(np.tanh(x) * 2) + x)
+    errors: list[Any] = []
+
+    def work(k: int) -> None:
+        try:
+            for i in range(20):
+                step(X, Y)
+                x = np.full((50, 50), k + i / 100)
+                np.testing.assert_array_equal(predict(x), np.exp(np.tanh(x) * 2) + x)
+                tg.jit(lambda x: x @ W + b)(X)  # traced while the others train
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+    assert optimizer.iterations == 80
+    alone = parameters()
+    again = softmax_regression(alone, nn.SGD(1e-3))
+    for _ in range(80):
+        again(X, Y)
+    np.testing.assert_array_equal(W.data, alone[0].data)
+
+
+def test_what_is_asked_of_a_function_of_no_arguments_and_of_constants() -> None:
+    w = Tensor(np.array([1.0, 2.0]))
+    assert tg.jit(lambda: w * 2)().tolist() == [2.0, 4.0]
+    assert tg.jit(lambda: np.ones(2))().tolist() == [1.0, 1.0]
+    assert tg.jit(lambda x: 3)(X) == 3
+    assert tg.jit(lambda x: None)(X) is None
+    f = tg.jit(lambda n, flag, name: (n, flag, name))
+    assert f(3, True, "a") == (3, True, "a")
+    assert f(1, 1, "a") == (1, 1, "a")
+    assert f(True, True, "a")[0] is True
