@@ -9,7 +9,7 @@ import linecache
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .recording import Node, Recorded
+from .recording import Recorded
 
 OPERATORS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.Add: ("add",),
@@ -37,8 +37,11 @@ class Sources:
     def __init__(self) -> None:
         self.files: dict[str, Expressions] = {}
 
-    def names(self, node: Node) -> tuple[str | None, dict[int, str]]:
-        """Return the variable a call's result was assigned to, and its arguments' variables by position."""
+    def names(self, node: Any) -> tuple[str | None, dict[int, str]]:
+        """Return the variable a call's result was assigned to, and its arguments' variables by position.
+
+        `node` is a recorded call, or anything else that knows its `place`, `name` and `args`.
+        """
         code, instruction = node.place
         span = _span(code, instruction)
         found = self._file(code.co_filename)
@@ -82,7 +85,7 @@ def _place(part: ast.expr) -> Span:
     return part.lineno, part.end_lineno, part.col_offset, part.end_col_offset
 
 
-def _operands(expression: ast.expr, node: Node) -> Sequence[ast.expr]:
+def _operands(expression: ast.expr, node: Any) -> Sequence[ast.expr]:
     """Return the parts of an expression that are the call's arguments; none if it is not that call."""
     if isinstance(expression, ast.BinOp):
         same = node.name in OPERATORS.get(type(expression.op), ())
@@ -101,7 +104,7 @@ def _operands(expression: ast.expr, node: Node) -> Sequence[ast.expr]:
     return args
 
 
-def _given(node: Node) -> int:
+def _given(node: Any) -> int:
     """Count the arguments that a call was really given."""
     return len([arg for arg in node.args if isinstance(arg, Recorded) or arg is not None])
 

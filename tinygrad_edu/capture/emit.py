@@ -5,25 +5,22 @@ which is called again and again. A second emitter (of compiled loops, say) would
 read the same `Program`.
 """
 
-import builtins
 import functools
 import itertools
-import keyword
 import linecache
 import operator
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recording import LEAF, function_name, line_of
+from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
-from ..source import Sources
 from .memory import PUT, SET_AT, VIEWS
+from .naming import Unique, Wishes
 from .pack import Block
 from .program import Program, Residence
 from .simplify import is_elementwise
@@ -37,13 +34,6 @@ OPERATORS: dict[Any, str] = {
     **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
 }
 PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
-NAMES = {  # what results are called that have no name in the user's code
-    **{"matmul": "product", "dot": "product", "sum": "total", "exp": "powers", "log": "logs"},
-    **{"add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio", "vdot": "product"},
-    **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
-    **{"sub": "rest", "mul": "scaled", "pow": "power", "truediv": "ratio", "neg": "negative"},
-}
-
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 
 
@@ -73,33 +63,22 @@ def emit(program: Program, title: str, argument_names: dict[Traced, str]) -> Emi
 class _Writer:
     def __init__(self, program: Program, argument_names: dict[Traced, str]):
         self.program = program
-        self.taken = {"np", "program", "step", *keyword.kwlist, *dir(builtins)}
         self.names: dict[Traced, str] = {}
+        self.unique = Unique()
         self.used: set[Traced] = set()
+        self.hoisted: set[Traced] = set()  # values that the outer function has: views of buffers
         self.constants: dict[int, tuple[str, Any]] = {}
         self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
-        self.sources = Sources()
         self.setup: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.nbytes = 0
         self.root, self.buffer = program.plan.root, program.plan.buffer
         self.outputs = traced_in([program.result, [g for _, g in program.gradients]])
         self._name_inputs(argument_names)
+        self.wishes = Wishes(program, self.names)
 
     # Names
-
-    def unique(self, wanted: str) -> str:
-        """Return a Python name like the one wanted that nothing else has."""
-        name = re.sub(r"\W+", "_", wanted).strip("_") or "value"
-        name = f"v{name}" if name[0].isdigit() else name
-        found = name
-        for number in itertools.count(2):
-            if found not in self.taken:
-                break
-            found = f"{name}_{number}"
-        self.taken.add(found)
-        return found
 
     def _name_inputs(self, argument_names: dict[Traced, str]) -> None:
         for value, name in argument_names.items():
@@ -136,43 +115,8 @@ class _Writer:
                 self.names[value] = alias = self.unique(self.wishes[value])
                 self.setup.append(f"{alias} = {self.name(first)}  # the same memory")
         else:
-            self.names[value] = self.unique(self.wishes.get(value) or self._plain_wish(value))
+            self.names[value] = self.unique(self.wishes.get(value) or self.wishes.plain(value))
         return self.names[value]
-
-    @functools.cached_property
-    def wishes(self) -> dict[Traced, str]:
-        """What values should be called: as in the user's code, in the course, or after what they come from."""
-        found: dict[Traced, str] = {}
-        for call in self.program.calls:
-            if call.node is None and call.place is not None:
-                self._wish(found, call.out, self.sources.names(call)[0])
-        for value, _, node in self.program.names:
-            if node is not LEAF:
-                self._wish(found, value, self.sources.names(node)[0] or _in_layer(node))
-        for value, gradient, _ in self.program.names:
-            if type(value) is Traced:
-                base = self.names.get(value) or found.get(value) or self._plain_wish(value)
-                self._wish(found, gradient, f"d_{base}")
-        for call in self.program.calls:  # what is turned afterwards to become what has a name
-            if call.fn is np.transpose and call.out in found:
-                self._wish(found, call.args[0], f"{found[call.out]}_T")
-        return found
-
-    def _wish(self, found: dict[Traced, str], value: Any, name: str | None) -> None:
-        if name and type(value) is Traced and value not in self.names:
-            found.setdefault(value, name)
-
-    def _plain_wish(self, value: Traced) -> str:
-        """Name a value after the function that made it."""
-        if value.name or value.call is None:
-            return value.name or "value"
-        call = value.call
-        if call.fn in (np.transpose, np.reshape) and type(call.args[0]) is Traced:
-            base = self.names.get(call.args[0]) or self.wishes.get(call.args[0]) or "view"
-            return f"{base}_T" if call.fn is np.transpose else f"{base}_{len(call.out.shape)}d"
-        of = getattr(call.fn, "__self__", None)
-        name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
-        return NAMES.get(name, name)
 
     # Text of arguments
 
@@ -233,7 +177,7 @@ class _Writer:
         found = getattr(sys.modules.get(module), plain, None) if plain.isidentifier() else None
         if module != "__main__" and fn in (found, getattr(found, "__wrapped__", None)):
             self.imports.add(f"from {module} import {plain}")
-            self.taken.add(plain)
+            self.unique.taken.add(plain)
             return plain
         return self.constant(fn)
 
@@ -331,6 +275,7 @@ class _Writer:
         for call in program.calls:
             hoisted = call.out not in self.buffer and call.out not in program.places and self._is_fixed(call)
             if hoisted:
+                self.hoisted.add(call.out)
                 self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
             else:
                 self.lines.append((self.statement(call), self._comment(call)))
@@ -364,12 +309,7 @@ class _Writer:
         (value,) = traced_in(call.args)
         root = self.root.get(value, value)
         made = root in self.buffer or self.program.places.get(root, (None,))[0] in self.program.flats
-        return made and (value is root or value in self.hoisted) and not self.hoisted.add(call.out)
-
-    @functools.cached_property
-    def hoisted(self) -> Any:
-        """Values that the outer function has: views of buffers."""
-        return set()
+        return made and (value is root or value in self.hoisted)
 
     def _make_room(self, value: Traced) -> None:
         """Write the line of the outer function that makes a buffer, or names a part of a flat array."""
@@ -439,13 +379,6 @@ class _Writer:
             text.append(f"        {line:{width}}  # {shown}" if note else f"        {line}")
         text += ["", "    return step", ""]
         return "\n".join(text)
-
-
-def _in_layer(node: Any) -> str | None:
-    """Name what a layer computes as the course does: z = XW + b and h = g(z)."""
-    if not node.scope or node.name == "matmul":
-        return None
-    return f"{'z' if node.name == 'add' else 'h'}_{node.scope[-1]}"
 
 
 def _wrapped(words: list[str], width: int) -> Iterator[str]:

@@ -232,9 +232,8 @@ def jit(function: Callable[..., Any]) -> Jitted:
     >>> slope = jit(tg.grad(lambda w, x: np.sum(np.tanh(x * w))))
     >>> slope(np.array([0.0, 1.0]), np.array([1.0, 2.0])).round(4)
     array([1.    , 0.1413])
-    >>> print(slope.source[slope.source.index("    def step"):slope.source.index("  #")])
-        def step(w, x):
-            np.multiply(x, w, out=scaled)
+    >>> [line.partition("#")[0].strip() for line in slope.source.splitlines() if " np.tanh" in line]
+    ['np.tanh(scaled, out=scaled)']
     """
     piecemeal = inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
     if not callable(function) or piecemeal:

@@ -214,7 +214,7 @@ class Optimizer(Changing):
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
             missed = settled(functools.partial(getattr, memory, "missed"), self)
-            settled(lambda memory=memory: list(map(id, memory.state)), self)
+            settled(functools.partial(_identities, memory), self)
             if missed not in steps:
                 steps[missed] = live(functools.partial(self._step_of, memory), "step")
         this: Optimizer = object.__new__(type(self))
@@ -501,6 +501,11 @@ def _wrong_result(optimizer: Optimizer, result: Any) -> TypeError:
         f"rule of {type(optimizer).__name__} must return two things, the new parameter and the new state, a "
         f"tuple; it returned {kind}; write  return new_param, state  or  return new_param, (velocity,)"
     )
+
+
+def _identities(memory: Memory) -> list[int]:
+    """Tell the Tensors that hold a state from others that may take their place."""
+    return list(map(id, memory.state))
 
 
 def _give(param: Tensor, values: Any) -> None:

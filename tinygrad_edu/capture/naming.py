@@ -1,0 +1,94 @@
+"""Naming: what the results in a program are called.
+
+As the user's line calls them, where it is an assignment; in a layer as the course does, z = XW + b and
+h = g(z); a gradient after what it is the gradient of; and anything else after the function that made it.
+"""
+
+import builtins
+import itertools
+import keyword
+import re
+from typing import Any
+
+import numpy as np
+
+from ..recording import LEAF
+from ..source import Sources
+from .program import Program
+from .trace import Draw, Traced
+
+AFTER = {  # what results are called after the functions that made them
+    **{"matmul": "product", "dot": "product", "vdot": "product", "exp": "powers", "log": "logs"},
+    **{"sum": "total", "add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio"},
+    **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
+    **{"sub": "rest", "mul": "scaled", "pow": "power", "truediv": "ratio", "neg": "negative"},
+}
+
+
+class Unique:
+    """Makes Python names, each another one."""
+
+    def __init__(self) -> None:
+        self.taken = {"np", "program", "step", *keyword.kwlist, *dir(builtins)}
+
+    def __call__(self, wanted: str) -> str:
+        """Return a name like the one wanted that nothing else has.
+
+        >>> unique = Unique()
+        >>> unique("dense.W"), unique("dense.W"), unique("2nd")
+        ('dense_W', 'dense_W_2', 'v2nd')
+        """
+        name = re.sub(r"\W+", "_", wanted).strip("_") or "value"
+        name = f"v{name}" if name[0].isdigit() else name
+        found = name
+        for number in itertools.count(2):
+            if found not in self.taken:
+                break
+            found = f"{name}_{number}"
+        self.taken.add(found)
+        return found
+
+
+class Wishes(dict[Traced, str]):
+    """What values should be called. `names` are the names that inputs have already."""
+
+    def __init__(self, program: Program, names: dict[Traced, str]):
+        super().__init__()
+        self.names = names
+        sources = Sources()
+        for call in program.calls:
+            if call.node is None and call.place is not None and not isinstance(call.fn, Draw):
+                self.wish(call.out, sources.names(call)[0])
+        for value, _, node in program.names:
+            if node is not LEAF:
+                self.wish(value, sources.names(node)[0] or _in_layer(node))
+        for value, gradient, _ in program.names:
+            if type(value) is Traced:
+                self.wish(gradient, f"d_{names.get(value) or self.get(value) or self.plain(value)}")
+        for call in program.calls:  # what is turned afterwards to become what has a name
+            if call.fn is np.transpose and call.out in self:
+                self.wish(call.args[0], f"{self[call.out]}_T")
+
+    def wish(self, value: Any, name: str | None) -> None:
+        """Note a name for a value, if it is one and has no better name."""
+        if name and type(value) is Traced and value not in self.names:
+            self.setdefault(value, name)
+
+    def plain(self, value: Traced) -> str:
+        """Name a value after the function that made it."""
+        if value.name or value.call is None:
+            return value.name or "value"
+        call = value.call
+        if call.fn in (np.transpose, np.reshape) and type(call.args[0]) is Traced:
+            base = self.names.get(call.args[0]) or self.get(call.args[0]) or "view"
+            return f"{base}_T" if call.fn is np.transpose else f"{base}_{len(call.out.shape)}d"
+        of = getattr(call.fn, "__self__", None)
+        name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
+        return AFTER.get(name, name)
+
+
+def _in_layer(node: Any) -> str | None:
+    """Name what a layer computes as the course does: z = XW + b and h = g(z)."""
+    if not node.scope or node.name == "matmul":
+        return None
+    return f"{'z' if node.name == 'add' else 'h'}_{node.scope[-1]}"
