@@ -1,9 +1,8 @@
 """The training step as one NumPy program: what `tg.jit` makes of the slides' two-layer network.
 
-What one sees: the program, each line with the line of this file, or the gradient rule, that it comes from; a
-table of what every pass has removed from it; that after training on the digits call by call and captured all
-weights are equal, bit for bit; and the time of a step, call by call, captured, and written by hand with care.
-``step.py`` is the program as a file, which needs NumPy and nothing of this library. Takes two seconds.
+What one sees: the program, each line with the line of this file or the gradient rule that it comes from; what
+every pass has removed from it; that training call by call and captured gives the same weights, bit for bit;
+and what a step takes. ``step.py`` is the program as a file, which needs NumPy only. Takes two seconds.
 """
 
 import argparse
@@ -21,9 +20,9 @@ BATCH, RATE = 32, 0.1
 
 
 def first_weights():
-    draw = np.random.default_rng(0).normal
     shapes = {"W1": (784, 10), "b1": 10, "W2": (10, 10), "b2": 10}
-    return {name: draw(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def with_tensors():
@@ -74,10 +73,11 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("out/capture"), help="folder for the program")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    X, Y, *_ = process_data()
+    X, Y, *_ = process_data()  # 5,000 digits, of which 4,992 make whole batches
     batches = [(X[i : i + BATCH], Y[i : i + BATCH]) for i in range(0, len(X) - BATCH, BATCH)]
     (expected, eager), (parameters, step) = with_tensors(), with_tensors()
-    steps = {"call by call": eager, "captured": (captured := tg.jit(step)), "by hand": by_hand()}
+    captured = tg.jit(step)
+    steps = {"call by call": eager, "captured": captured, "by hand": by_hand()}
     seconds, losses = {name: [] for name in steps}, {}
     for x, y in batches * arguments.epochs:
         for name, take in steps.items():  # in turns, so that whatever slows the machine slows all alike
@@ -90,8 +90,8 @@ def main():
     for name, median in medians.items():
         print(f"{name:18}{median * 1e6:9.1f} µs{median / medians['by hand']:8.2f}{losses[name]:12.6f}")
     same = all(a.data.tobytes() == b.data.tobytes() for a, b in zip(expected, parameters, strict=True))
-    print(f"All weights are equal, bit for bit, after training call by call and captured: {same}")
     (arguments.out / "step.py").write_text(captured.source, encoding="utf-8")
+    print(f"All weights are equal, bit for bit, after training call by call and captured: {same}")
     print(f"Wrote {arguments.out / 'step.py'}")
 
 

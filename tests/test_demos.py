@@ -35,6 +35,34 @@ plt.plot(traj.history['categorical_accuracy'],linewidth=4,label='accuracy')
 plt.legend()
 """
 
+ALONE = """
+import runpy
+import sys
+
+import numpy as np
+
+program = runpy.run_path(sys.argv[1])["program"]
+rng = np.random.default_rng(0)
+x, y = rng.random((32, 784), np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 32)]
+parameters = rng.normal(0, 0.1, 7960).astype(np.float32)
+new_parameters = np.empty_like(parameters)
+W1, b1, W2, b2 = np.split(parameters, [7840, 7850, 7950])
+W1, W2 = W1.reshape(784, 10), W2.reshape(10, 10)
+(loss,) = program()(
+    x=x, y=y, learning_rate=0.1, parameters=parameters, W1=W1, b1=b1, W2=W2, b2=b2,
+    new_parameters=new_parameters,
+)
+
+h = np.maximum(x @ W1 + b1, 0)
+p = np.exp(h @ W2 + b2) / np.exp(h @ W2 + b2).sum(axis=1, keepdims=True)
+d2 = (p - y) / 32
+d1 = d2 @ W2.T * (h > 0)
+gradients = [(x.T @ d1).ravel(), d1.sum(axis=0), (h.T @ d2).ravel(), d2.sum(axis=0)]
+np.testing.assert_allclose(loss, -np.sum(y * np.log(p)) / 32, rtol=1e-5)
+np.testing.assert_allclose(new_parameters, parameters - 0.1 * np.concatenate(gradients), rtol=1e-4, atol=1e-6)
+print([name for name in sys.modules if name.startswith("tinygrad_edu")])
+"""
+
 
 def run(demo, out, *arguments):
     """Run a demo as a user would, and return what it printed."""
@@ -106,6 +134,21 @@ def test_see_training(tmp_path):
     assert_pictures(tmp_path, *names)
 
 
+def test_capture(tmp_path):
+    printed = run("capture.py", tmp_path, "--epochs", "2")
+    assert "equal, bit for bit, after training call by call and captured: True\n" in printed
+    eager, captured, by_hand = numbers(r"\d µs +\S+ +(\S+)", printed)
+    assert eager == captured == pytest.approx(by_hand, rel=1e-4)
+    assert captured < 1  # chance is log 10 = 2.3
+    assert [path.name for path in tmp_path.iterdir()] == ["step.py"]
+    source = (tmp_path / "step.py").read_text(encoding="utf-8")
+    assert printed.startswith(source)
+    assert re.findall(r"^.*\bimport\b.*$", source, re.MULTILINE) == ["import numpy as np"]
+    alone = [sys.executable, "-I", "-W", "error", "-c", ALONE, str(tmp_path / "step.py")]
+    done = subprocess.run(alone, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
 def test_the_keras_script_is_the_courses(tmp_path):
     assert COURSE_SCRIPT in (DEMOS / "keras_script.py").read_text(encoding="utf-8")
     printed = run("keras_script.py", tmp_path)
@@ -125,6 +168,7 @@ def test_the_keras_script_is_the_courses(tmp_path):
         "optimizers",
         "see_training",
         "keras_script",
+        "capture",
     ],
 )
 def test_demos_explain_themselves_and_stay_short(demo):

@@ -14,9 +14,11 @@ sp = pytest.importorskip("scipy.special")
 
 import tinygrad_edu as tg  # noqa: E402
 from tinygrad_edu import Tensor  # noqa: E402
+from tinygrad_edu import special as own  # noqa: E402
 from tinygrad_edu.recording import function_name  # noqa: E402
 from tinygrad_edu.rules import special  # noqa: E402
 from tinygrad_edu.testing import check_gradient  # noqa: E402
+from tinygrad_edu.testing.strategies import arrays, axes, shapes  # noqa: E402
 
 FUNCTIONS = [fn for fn in tg.RULES if function_name(fn).startswith("scipy.special.")]
 
@@ -110,9 +112,41 @@ def test_softplus_and_sinc_are_numpy_functions_underneath() -> None:
 @pytest.mark.parametrize("fn", [sp.softmax, sp.log_softmax, sp.logsumexp])
 def test_functions_that_take_arrays_only_refuse_a_tensor_instead_of_dropping_its_gradient(fn: Any) -> None:
     x = Tensor([-1.0, 0.5], requires_grad=True)
-    with pytest.raises(TypeError, match=r"drop its gradient.*nn\.softmax"):
+    with pytest.raises(TypeError, match=r"drop its gradient.*tinygrad_edu\.special"):
         fn(x)
     np.testing.assert_array_equal(np.asarray(fn(x.detach())), fn(x.data))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@given(data=st.data())
+def test_those_functions_are_here_with_scipys_values_and_gradients(name: str, data: st.DataObject) -> None:
+    ours, scipys = getattr(own, name), getattr(sp, name)
+    x = data.draw(arrays(shapes(min_dims=1, min_side=1), domain=(-3.0, 3.0)))
+    axis = data.draw(axes(x.ndim))
+    axis = axis if axis != () else None
+    how: dict[str, Any] = {"axis": axis}
+    if name == "logsumexp":
+        how["keepdims"] = data.draw(st.booleans())
+        if data.draw(st.booleans()):
+            how["b"] = data.draw(arrays(st.just(x.shape), domain=(0.5, 2.0)))
+    np.testing.assert_allclose(ours(x, **how), scipys(x, **how), rtol=1e-13, atol=1e-13)
+    check_gradient(ours, x, kwargs=how)
+
+
+@pytest.mark.parametrize(
+    "x", [[-np.inf, -np.inf], [np.inf, 0.0], [-np.inf, 0.0], [1e308, 1e308], [1000, 0], [np.nan, 1.0]]
+)
+def test_those_functions_do_not_overflow(x: Any) -> None:
+    with np.errstate(all="ignore"):
+        for name in ("softmax", "log_softmax", "logsumexp"):
+            np.testing.assert_allclose(getattr(own, name)(x), getattr(sp, name)(x), rtol=1e-15)
+        np.testing.assert_allclose(own.logsumexp(x, b=[1.0, 0.0]), sp.logsumexp(x, b=[1.0, 0.0]), rtol=1e-15)
+
+
+def test_everything_else_of_scipys_is_handed_on() -> None:
+    assert own.erf is sp.erf
+    with pytest.raises(AttributeError, match="no attribute 'erff'"):
+        own.erff  # type: ignore[attr-defined]
 
 
 def test_scipy_is_not_imported_before_its_functions_are_used() -> None:

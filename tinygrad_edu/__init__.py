@@ -54,6 +54,7 @@ __all__ = [
     "primitive",
     "random",
     "rule",
+    "special",
     "stop_gradient",
     "testing",
     "value_and_grad",
@@ -67,7 +68,7 @@ del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _sha
 
 def __getattr__(name: str) -> Any:
     """Import the rooms that not every program enters when they are first asked for."""
-    if name in ("data", "distributions", "nn", "random", "testing", "viz"):
+    if name in ("data", "distributions", "nn", "random", "special", "testing", "viz"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "explain":
         return importlib.import_module(f"{__name__}.viz.chain").explain

@@ -408,7 +408,8 @@ class Tensor(Recorded):
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
                 "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow. (Other "
-                "libraries' functions may do so inside; nn.softmax and nn.log_softmax stand in for SciPy's)"
+                "libraries' functions may do so inside; for SciPy's softmax, log_softmax and logsumexp there is "
+                "tinygrad_edu.special)"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 

@@ -4,13 +4,14 @@ An engine imports its library when it is called, so that whatever is not install
 same network on the same numbers, and each step ends with the loss as one of Python's floats.
 """
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import floor
 import numpy as np
-from floor import Workload
+from floor import RMSPROP_EPSILON, Workload
 
 EPOCH, LARGE_EPOCH = 200, 50  # steps in an epoch, for the engines that take a whole one at a time
 MANY = 100_000  # parameters of a large network
@@ -42,10 +43,11 @@ def epoch_of(workload: Workload) -> int:
     return LARGE_EPOCH if sum(n * m for n, m in zip(w, w[1:], strict=False)) > MANY else EPOCH
 
 
-def rule(workload: Workload) -> tuple[Callable[..., Any], tuple[float, ...]]:
+def rule(workload: Workload, expm1: Callable[[Any], Any]) -> tuple[Callable[..., Any], tuple[float, ...]]:
     """Return an optimizer as arithmetic for any library's arrays, and what each part of its state starts from.
 
-    `(p, g, state, t) -> (p, state)`, for the parameter p, its gradient g, and step number t from 1 up.
+    `(p, g, state, t) -> (p, state)`, for the parameter p, its gradient g, and step number t from 1 up. The
+    library's `expm1` computes 1 - β^t without rounding away most of its digits.
     """
     a = workload.rate
 
@@ -59,12 +61,12 @@ def rule(workload: Workload) -> tuple[Callable[..., Any], tuple[float, ...]]:
 
     def rmsprop(p: Any, g: Any, state: Any, t: Any) -> Any:
         s = 0.9 * state[0] + 0.1 * (g * g)
-        return p - a * g / (s + 1e-7) ** 0.5, (s,)
+        return p - a * g / (s + RMSPROP_EPSILON) ** 0.5, (s,)
 
     def adam(p: Any, g: Any, state: Any, t: Any) -> Any:
         m, v = state
         m, v = m + (g - m) * 0.1, v + (g * g - v) * 0.001
-        rate = a * (1 - 0.999**t) ** 0.5 / (1 - 0.9**t)
+        rate = a * (-expm1(math.log(0.999) * t)) ** 0.5 / -expm1(math.log(0.9) * t)
         return p - m * rate / (v**0.5 + 1e-7), (m, v)
 
     rules = {
@@ -95,7 +97,7 @@ def _optimizer(workload: Workload) -> Any:
         "sgd": lambda: optimizers.SGD(rate),
         "momentum": lambda: optimizers.SGD(rate, momentum=0.9),
         "adagrad": lambda: optimizers.Adagrad(rate),
-        "rmsprop": lambda: optimizers.RMSprop(rate),
+        "rmsprop": lambda: optimizers.RMSprop(rate, epsilon=RMSPROP_EPSILON),
         "adam": lambda: optimizers.Adam(rate),
     }[workload.optimizer]()
 
@@ -183,17 +185,23 @@ def pytorch(workload: Workload) -> Trainer:
 
     x, y, parameters, loss_of = _torch(workload)
     parameters, rate = [p.requires_grad_() for p in parameters], workload.rate
+    adam = workload.optimizer == "adam"
     optimizer = {
         "sgd": lambda: torch.optim.SGD(parameters, rate),
         "momentum": lambda: torch.optim.SGD(parameters, rate, momentum=0.9),
         "adagrad": lambda: torch.optim.Adagrad(parameters, rate, initial_accumulator_value=0.1),
-        "rmsprop": lambda: torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=1e-7),
-        "adam": lambda: torch.optim.Adam(parameters, rate, eps=1e-7),
+        "rmsprop": lambda: torch.optim.RMSprop(parameters, rate, alpha=0.9, eps=RMSPROP_EPSILON),
+        "adam": lambda: torch.optim.Adam(parameters, rate),
     }[workload.optimizer]()
+    t = 0
 
     def step() -> float:
+        nonlocal t
         loss = loss_of(parameters, x, y)
         optimizer.zero_grad()
+        if adam:  # PyTorch adds epsilon to the root after correcting it, the others before
+            t += 1
+            optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**t) ** 0.5
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -206,7 +214,7 @@ def torch_compile(workload: Workload) -> Trainer:
     import torch
 
     x, y, parameters, loss_of = _torch(workload)
-    move, start = rule(workload)
+    move, start = rule(workload, torch.expm1)
     states = [tuple(torch.full_like(p, value) for value in start) for p in parameters]
     t = torch.zeros(())
 
@@ -238,7 +246,7 @@ def _jax(workload: Workload) -> tuple[Any, Callable[..., Any], Any, Any]:
     import jax.numpy as jnp
 
     x, onehot, arrays = floor.problem(workload)
-    move, start = rule(workload)
+    move, start = rule(workload, jnp.expm1)
 
     def loss_of(parameters: Any, x: Any, y: Any) -> Any:
         *hidden, (W_last, b_last) = _pairs(parameters)
@@ -308,15 +316,15 @@ def keras_fit(workload: Workload) -> Trainer:
         "sgd": lambda: keras.optimizers.SGD(rate),
         "momentum": lambda: keras.optimizers.SGD(rate, momentum=0.9),
         "adagrad": lambda: keras.optimizers.Adagrad(rate),
-        "rmsprop": lambda: keras.optimizers.RMSprop(rate),
+        "rmsprop": lambda: keras.optimizers.RMSprop(rate, epsilon=RMSPROP_EPSILON),
         "adam": lambda: keras.optimizers.Adam(rate),
     }[workload.optimizer]()
     layers = [keras.layers.Dense(width, "relu") for width in workload.widths[1:-1]]
     model = keras.Sequential(
-        [keras.Input(workload.widths[:1]), *layers, keras.layers.Dense(workload.widths[-1], "softmax")]
+        [keras.Input(workload.widths[:1]), *layers, keras.layers.Dense(workload.widths[-1])]
     )
     model.set_weights(arrays)
-    model.compile(optimizer, "categorical_crossentropy")
+    model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True))
     size = epoch_of(workload)
     repeated = np.tile(x, (size, 1)), np.tile(onehot, (size, 1))
 
@@ -378,7 +386,7 @@ def hips_autograd(workload: Workload) -> Trainer:
 
 def _update_in_place(workload: Workload, arrays: list[Any]) -> Callable[[list[Any], list[Any]], None]:
     """Return an optimizer for libraries that have none, `update(parameters, gradients)`, on NumPy arrays."""
-    move, start = rule(workload)
+    move, start = rule(workload, math.expm1)
     states = [tuple(np.full_like(a, value) for value in start) for a in arrays]
     t = 0
 

@@ -15,6 +15,9 @@ from numpy import add, divide, dot, exp, log, maximum, multiply, sign, sqrt, sub
 
 Array = np.ndarray
 RATES = {"sgd": 0.1, "momentum": 0.1, "adagrad": 0.001, "rmsprop": 0.001, "adam": 0.001}
+RMSPROP_EPSILON = (
+    1e-10  # too small to matter, since PyTorch adds it to the root and the others under the root
+)
 
 
 class Workload(NamedTuple):
@@ -35,10 +38,14 @@ class Workload(NamedTuple):
 
 
 def problem(workload: Workload) -> tuple[Array, Array, list[Array]]:
-    """Return a batch of pixels, its one-hot labels, and W and b of each layer: the same numbers every time."""
+    """Return a batch of pixels, its one-hot labels, and W and b of each layer: the same numbers every time.
+
+    Four pixels in five are dark, as in handwritten digits.
+    """
     rng = np.random.default_rng(0)
     first, last, batch = workload.widths[0], workload.widths[-1], workload.batch
     x = rng.random((batch, first), dtype=np.float32)
+    x *= rng.random(x.shape) > 0.8
     onehot = np.eye(last, dtype=np.float32)[rng.integers(0, last, batch)]
     parameters = []
     for n, m in itertools.pairwise(workload.widths):
@@ -164,7 +171,9 @@ def adagrad(p: Array, g: Array, rate: float, start: float = 0.1, epsilon: float 
     return update
 
 
-def rmsprop(p: Array, g: Array, rate: float, rho: float = 0.9, epsilon: float = 1e-7) -> Callable[[], None]:
+def rmsprop(
+    p: Array, g: Array, rate: float, rho: float = 0.9, epsilon: float = RMSPROP_EPSILON
+) -> Callable[[], None]:
     """s ← ρ s + (1 - ρ) g², p ← p - α g / √(s + ε)."""
     s, t = np.zeros_like(p), np.empty_like(p)
     alpha, small = np.array(rate, np.float32), np.array(epsilon, np.float32)
