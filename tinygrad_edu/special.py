@@ -1,8 +1,9 @@
 """SciPy's special functions on Tensors: `scipy.special`, whole, under a name of ours.
 
-SciPy's ufuncs (``scipy.special.erf``) take Tensors as they are, and are handed on from here. Its functions written
-in Python turn their arguments into plain arrays first, which would drop the gradient; the three that neural
-networks need, `logsumexp`, `softmax` and `log_softmax`, are here with SciPy's arguments and meanings::
+SciPy's ufuncs (``scipy.special.erf``) take Tensors as they are, and are handed on from here. Its functions
+written in Python turn their arguments into plain arrays first, which would drop the gradient; the three that
+neural networks need, `logsumexp`, `softmax` and `log_softmax`, are here with SciPy's arguments and
+meanings::
 
     from tinygrad_edu.special import erf, logsumexp
 """

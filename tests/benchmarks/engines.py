@@ -4,6 +4,8 @@ An engine imports its library when it is called, so that whatever is not install
 same network on the same numbers, and each step ends with the loss as one of Python's floats.
 """
 
+import importlib.util
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -39,8 +41,9 @@ def stepwise(step: Callable[[], float]) -> Trainer:
 
 
 def epoch_of(workload: Workload) -> int:
-    w = workload.widths
-    return LARGE_EPOCH if sum(n * m for n, m in zip(w, w[1:], strict=False)) > MANY else EPOCH
+    """Return how many steps an epoch has."""
+    large = sum(n * m for n, m in itertools.pairwise(workload.widths)) > MANY
+    return LARGE_EPOCH if large else EPOCH
 
 
 def rule(workload: Workload, expm1: Callable[[Any], Any]) -> tuple[Callable[..., Any], tuple[float, ...]]:
@@ -399,16 +402,26 @@ def _update_in_place(workload: Workload, arrays: list[Any]) -> Callable[[list[An
     return update
 
 
+class Engine(NamedTuple):
+    """How to make a trainer for a workload, and the modules that it takes."""
+
+    make: Callable[[Workload], Trainer]
+    modules: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        return [module for module in self.modules if importlib.util.find_spec(module) is None]
+
+
 FLOOR, JITTED = "NumPy by hand", "ours, jitted"
-ENGINES: dict[str, Callable[[Workload], Trainer]] = {
-    FLOOR: by_hand,
-    "ours, eager": eager,
-    JITTED: jitted,
-    "PyTorch eager": pytorch,
-    "torch.compile": torch_compile,
-    "JAX jit": jax_jit,
-    "JAX lax.scan": jax_scan,
-    "Keras fit (JAX)": keras_fit,
-    "MyGrad": mygrad,
-    "HIPS autograd": hips_autograd,
+ENGINES = {
+    FLOOR: Engine(by_hand),
+    "ours, eager": Engine(eager, ("tinygrad_edu",)),
+    JITTED: Engine(jitted, ("tinygrad_edu",)),
+    "PyTorch eager": Engine(pytorch, ("torch",)),
+    "torch.compile": Engine(torch_compile, ("torch",)),
+    "JAX jit": Engine(jax_jit, ("jax",)),
+    "JAX lax.scan": Engine(jax_scan, ("jax",)),
+    "Keras fit (JAX)": Engine(keras_fit, ("keras", "jax")),
+    "MyGrad": Engine(mygrad, ("mygrad",)),
+    "HIPS autograd": Engine(hips_autograd, ("autograd",)),
 }

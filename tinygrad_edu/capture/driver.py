@@ -35,9 +35,11 @@ class Prepared:
         self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
         self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
-        parameters = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
-        # parameters that gradients may be wanted of through results
-        self.template, self.connected = template, parameters if any(out.connected for out in outs) else []
+        moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
+        read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
+        # parameters that gradients may be wanted of through results: not where a step has moved them since
+        wanted = any(out.connected for out in outs) and not any(id(tensor) in moved for tensor in read)
+        self.template, self.connected = template, read if wanted else []
         given: dict[int, str] = {}
         body = self._body(given, template)
         unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
