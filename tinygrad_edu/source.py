@@ -35,7 +35,7 @@ class Sources:
     """Reads source files, each once, and looks up what recorded calls look like in them."""
 
     def __init__(self) -> None:
-        self.files: dict[str, Expressions] = {}
+        self.files: dict[str, tuple[list[str], Expressions]] = {}
 
     def names(self, node: Any) -> tuple[str | None, dict[int, str]]:
         """Return the variable a call's result was assigned to, and its arguments' variables by position.
@@ -53,9 +53,10 @@ class Sources:
         return found.assigned.get(span), names
 
     def _file(self, filename: str) -> Expressions:
-        if filename not in self.files:
-            self.files[filename] = _expressions("".join(linecache.getlines(filename)))
-        return self.files[filename]
+        lines = linecache.getlines(filename)
+        if filename not in self.files or self.files[filename][0] is not lines:
+            self.files[filename] = lines, _expressions("".join(lines))
+        return self.files[filename][1]
 
 
 def _span(code: Any, instruction: int) -> Span:

@@ -5,7 +5,6 @@ h = g(z); a gradient after what it is the gradient of; and anything else after t
 """
 
 import builtins
-import itertools
 import keyword
 import re
 from typing import Any
@@ -25,11 +24,15 @@ AFTER = {  # what results are called after the functions that made them
 }
 
 
+sources = Sources()
+
+
 class Unique:
     """Makes Python names, each another one."""
 
     def __init__(self) -> None:
         self.taken = {"np", "program", "step", *keyword.kwlist, *dir(builtins)}
+        self.counts: dict[str, int] = {}
 
     def __call__(self, wanted: str) -> str:
         """Return a name like the one wanted that nothing else has.
@@ -41,10 +44,9 @@ class Unique:
         name = re.sub(r"\W+", "_", wanted).strip("_") or "value"
         name = f"v{name}" if name[0].isdigit() else name
         found = name
-        for number in itertools.count(2):
-            if found not in self.taken:
-                break
-            found = f"{name}_{number}"
+        while found in self.taken:
+            self.counts[name] = self.counts.get(name, 1) + 1
+            found = f"{name}_{self.counts[name]}"
         self.taken.add(found)
         return found
 
@@ -55,7 +57,6 @@ class Wishes(dict[Traced, str]):
     def __init__(self, program: Program, names: dict[Traced, str]):
         super().__init__()
         self.names = names
-        sources = Sources()
         for call in program.calls:
             if call.node is None and call.place is not None and not isinstance(call.fn, Draw):
                 self.wish(call.out, sources.names(call)[0])
