@@ -1,10 +1,8 @@
 """Automatic differentiation that fits in your head: a Tensor remembers the NumPy calls made on it."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .capture import CaptureError
-from .capture.jit import jit
 from .recording import NoGradientRule, no_grad, opaque, primitive
 from .rules import RULES, constant, define, rule
 from .rules import elementwise as _elementwise
@@ -66,10 +64,18 @@ __all__ = [
 del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _shapes, _statistics
 
 
+_ROOMS = ("capture", "data", "distributions", "nn", "random", "special", "testing", "viz")
+_ELSEWHERE = {"explain": "viz.chain", "jit": "capture.jit", "CaptureError": "capture.trace"}
+
+if TYPE_CHECKING:
+    from .capture.jit import jit
+    from .capture.trace import CaptureError
+
+
 def __getattr__(name: str) -> Any:
     """Import the rooms that not every program enters when they are first asked for."""
-    if name in ("data", "distributions", "nn", "random", "special", "testing", "viz"):
+    if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "explain":
-        return importlib.import_module(f"{__name__}.viz.chain").explain
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

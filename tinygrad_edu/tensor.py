@@ -408,8 +408,8 @@ class Tensor(Recorded):
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
                 "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow. (Other "
-                "libraries' functions may do so inside; tinygrad_edu.special has SciPy's softmax, log_softmax "
-                "and logsumexp)"
+                "libraries' functions may do so inside; SciPy's softmax, log_softmax and logsumexp are in "
+                "tinygrad_edu.special)"
             )
         return np.array(self.data, dtype=dtype, copy=copy)
 
