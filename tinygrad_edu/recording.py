@@ -493,6 +493,10 @@ def at_hand(x: Any) -> Any:
     return data if type(data) is np.ndarray else None
 
 
+class NotYet(Exception):
+    """Raised under capture by what must be made first, such as parameters: this call is then not captured."""
+
+
 def opaque(fn: Callable[P, R]) -> Callable[P, R]:
     """Have capture write down a call of `fn` as one call, and not look at what happens inside.
 

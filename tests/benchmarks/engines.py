@@ -47,7 +47,7 @@ def epoch_of(workload: Workload) -> int:
 
 
 def rule(workload: Workload, expm1: Callable[[Any], Any]) -> tuple[Callable[..., Any], tuple[float, ...]]:
-    """Return an optimizer as arithmetic for any library's arrays, and what each part of its state starts from.
+    """Return an optimizer as arithmetic for any library's arrays, and what its state is filled with at first.
 
     `(p, g, state, t) -> (p, state)`, for the parameter p, its gradient g, and step number t from 1 up. The
     library's `expm1` computes 1 - β^t without rounding away most of its digits.
@@ -244,7 +244,7 @@ def torch_compile(workload: Workload) -> Trainer:
 
 
 def _jax(workload: Workload) -> tuple[Any, Callable[..., Any], Any, Any]:
-    """Return parameters with the optimizer's state, the step `(all of it, x, y) -> (all, loss)`, x and labels."""
+    """Return (parameters, optimizer's state), the step `(both, x, y) -> (both, loss)`, x and labels."""
     import jax
     import jax.numpy as jnp
 
@@ -412,10 +412,10 @@ class Engine(NamedTuple):
         return [module for module in self.modules if importlib.util.find_spec(module) is None]
 
 
-FLOOR, JITTED = "NumPy by hand", "ours, jitted"
+FLOOR, JITTED = "NumPy by hand", "ours jitted"
 ENGINES = {
     FLOOR: Engine(by_hand),
-    "ours, eager": Engine(eager, ("tinygrad_edu",)),
+    "ours eager": Engine(eager, ("tinygrad_edu",)),
     JITTED: Engine(jitted, ("tinygrad_edu",)),
     "PyTorch eager": Engine(pytorch, ("torch",)),
     "torch.compile": Engine(torch_compile, ("torch",)),

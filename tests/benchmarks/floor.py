@@ -1,4 +1,4 @@
-"""The floor: training steps as an expert writes them by hand in NumPy, and the workloads they are written for.
+"""The floor: training steps as an expert writes them by hand in NumPy, and the workloads they are for.
 
 What makes it fast, as far as NumPy goes: every result goes into an array made once (the last argument of each
 call); all parameters lie in one array, all gradients in another, so that an optimizer moves everything with a
@@ -23,8 +23,8 @@ RMSPROP_EPSILON = (
 class Workload(NamedTuple):
     """Dense layers of these widths with ReLU between them, softmax cross-entropy, one batch, an optimizer.
 
-    `deep` stands for many layers: weights larger than Glorot's by √2 (He's), since through hundreds of layers the
-    signal would fade to denormal numbers, which are slow, and a small learning rate, since it would explode.
+    `deep` stands for many layers: weights larger than Glorot's by √2 (He's), since through hundreds of layers
+    the signal would fade to denormal numbers, which are slow, and a small learning rate, or it would explode.
     """
 
     widths: tuple[int, ...]
@@ -108,7 +108,7 @@ def _in_columns(flat: Array, like: list[Array]) -> list[Array]:
 
 
 def _softmax_minus_onehot(onehot: Array, scale: float) -> Callable[[Array], float]:
-    """Return a function of logits z: it returns their cross-entropy, and makes z scale · (softmax(z) - onehot)."""
+    """Return a function that turns logits z into scale · (softmax(z) - onehot), and returns the loss."""
     batch, classes = onehot.shape
     row, logs = np.empty((batch, 1), np.float32), np.empty(batch, np.float32)
     total, along, down = row.reshape(batch), np.ones(classes, np.float32), np.ones(batch, np.float32)

@@ -1,29 +1,26 @@
-"""What `compare.py` runs in processes of their own: one measurement each, printed as JSON on the last line.
-
-python tests/benchmarks/measure.py WHAT 'ARGUMENTS, AS JSON'
-"""
+"""What `compare.py` runs in processes of their own: `measure.py FUNCTION ARGUMENTS`, both ways in JSON."""
 
 import gc
 import json
+import os
+import resource
 import statistics
 import sys
 import time
 from typing import Any
 
-import floor
 import numpy as np
 from engines import ENGINES, FLOOR, JITTED, Trainer, jitted_step, stepwise
 from floor import Workload
 
 SLICE = 0.02  # seconds that an engine runs before it is another's turn
+PAUSE = 0.1  # seconds between turns, if there are threads: OpenBLAS's wait busily for long after a product
 
 
-def check(trainers: dict[str, Trainer]) -> None:
-    """Raise unless all engines compute the floor's losses; down at 0, float32 leaves no digits to compare."""
-    wanted = trainers[FLOOR].losses(20)
-    for name, trainer in trainers.items():
-        if name != FLOOR:
-            np.testing.assert_allclose(trainer.losses(20), wanted, 1e-3, 1e-6, err_msg=f"losses of {name}")
+def check(losses: dict[str, list[float]]) -> None:
+    """Raise unless all engines computed the floor's losses (down at 0, float32 has no digits to compare)."""
+    for name, found in losses.items():
+        np.testing.assert_allclose(found, losses[FLOOR], 1e-3, 1e-6, err_msg=f"losses of {name}")
 
 
 def medians(trainers: dict[str, Trainer], rounds: int) -> dict[str, float]:
@@ -34,6 +31,8 @@ def medians(trainers: dict[str, Trainer], rounds: int) -> dict[str, float]:
     gc.freeze()  # so that no engine pays for looking through the others' objects
     for _ in range(rounds):
         for name, trainer in trainers.items():
+            if os.environ["OMP_NUM_THREADS"] != "1":
+                time.sleep(PAUSE)
             if trainer.epoch == 1:
                 trainer.run(1)  # brings its arrays back into the cache
             times[name].append(_seconds(trainer, steps[name]) / steps[name] * 1e6)
@@ -61,43 +60,37 @@ def steps(workloads: list[Any], engines: list[str], rounds: int) -> list[dict[st
     """Time a step of each workload for each engine; what does not run is left out."""
     found = []
     for workload in (Workload(*w) for w in workloads):
-        trainers = {}
+        trainers, losses = {}, {}
         for name in dict.fromkeys([FLOOR, *engines]):
             try:
-                trainers[name] = ENGINES[name].make(workload)
+                trainer = ENGINES[name].make(workload)
+                losses[name] = trainer.losses(20)
             except Exception as reason:
                 print(f"({name} does not run {workload}: {reason!r})", file=sys.stderr)
-        check(trainers)
+            else:
+                trainers[name] = trainer
+        check(losses)
         found.append(medians(trainers, rounds))
-        print(f"  {workload} timed", file=sys.stderr)
     return found
 
 
 def memory(workload: Any, engine: str) -> float:
     """Take 200 steps on one engine, and return the most memory this process has had, in MB."""
     ENGINES[engine].make(Workload(*workload)).run(200)
-    return peak()
-
-
-def peak() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1 << 20 if sys.platform == "darwin" else 1 << 10
-    )
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def capture(workload: Any) -> float:
     """Return how much longer the first call of a captured step takes than the second, in ms."""
-    return _capture(Workload(*workload))[0]
+    return _capture(Workload(*workload))
 
 
-def _capture(workload: Workload) -> tuple[float, Trainer]:
+def _capture(workload: Workload) -> float:
     x, y, step = jitted_step(workload)
     trainer = stepwise(lambda: float(step(x, y)))
     first, second = (_seconds(trainer, 1) for _ in range(2))
-    _, _, anew = jitted_step(workload)
-    return (first - second) * 1e3, stepwise(lambda: float(anew(x, y)))
+    return (first - second) * 1e3
 
 
 def scaling(workloads: list[Any], rounds: int) -> list[dict[str, float]]:
@@ -105,9 +98,9 @@ def scaling(workloads: list[Any], rounds: int) -> list[dict[str, float]]:
     _capture(Workload((784, 10), 32))  # imports what capturing needs
     found = []
     for workload in (Workload(*w) for w in workloads):
-        milliseconds, trainer = _capture(workload)
-        trainers = {FLOOR: ENGINES[FLOOR].make(workload), JITTED: trainer}
-        check(trainers)
+        milliseconds = _capture(workload)
+        trainers = {name: ENGINES[name].make(workload) for name in (FLOOR, JITTED)}
+        check({name: trainer.losses(20) for name, trainer in trainers.items()})
         found.append(medians(trainers, rounds) | {"capture": milliseconds})
     return found
 

@@ -105,6 +105,7 @@ class Out:
         self.name = None if tensor is None else tensor.name
         self.tensor = tensor is not None
         self.connected = tensor is not None and tensor.node is not None
+        self.lent = False  # the caller's own array, which a Tensor may not lock
 
 
 def outputs_of(result: Any, tracing: Trace) -> Any:

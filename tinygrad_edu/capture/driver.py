@@ -129,6 +129,7 @@ class Prepared:
             if not result.tensor:
                 return text
             array = isinstance(result.value.example if traced else result.value, np.ndarray)
+            text = f"copy({text})" if result.lent else text
             text = f"tensor(locked({text}))" if array else f"tensor({text})"
             return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
         if type(result) is dict:

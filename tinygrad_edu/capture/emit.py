@@ -11,6 +11,8 @@ import linecache
 import operator
 import os
 import sys
+import textwrap
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -34,6 +36,8 @@ OPERATORS: dict[Any, str] = {
     **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
 }
 PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
+SHORT = 16  # arrays of so many elements are written out
+LONG = 500  # programs of so many calls give names to buffers, not to values
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 
 
@@ -65,9 +69,11 @@ class _Writer:
         self.program = program
         self.names: dict[Traced, str] = {}
         self.unique = Unique()
+        self.wish_of: dict[Traced, str] = {}
         self.used: set[Traced] = set()
         self.hoisted: set[Traced] = set()  # values that the outer function has: views of buffers
         self.constants: dict[int, tuple[str, Any]] = {}
+        self.spelled: set[int] = set()  # ids of constants that are written out
         self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
         self.setup: list[str] = []
@@ -111,11 +117,13 @@ class _Writer:
         first = self.buffer.get(value)
         if first is not None and first is not value:
             self.names[value] = self.name(first)
-            if value in self.wishes:
-                self.names[value] = alias = self.unique(self.wishes[value])
+            wish = self.wishes.get(value) or self.wishes.plain(value)
+            if value in self.wishes or (wish != self.wish_of.get(first) and len(self.program.calls) < LONG):
+                self.names[value] = alias = self.unique(wish)
                 self.setup.append(f"{alias} = {self.name(first)}  # the same memory")
         else:
-            self.names[value] = self.unique(self.wishes.get(value) or self.wishes.plain(value))
+            self.wish_of[value] = wish = self.wishes.get(value) or self.wishes.plain(value)
+            self.names[value] = self.unique(wish)
         return self.names[value]
 
     # Text of arguments
@@ -146,9 +154,14 @@ class _Writer:
 
     def constant(self, value: Any) -> str:
         """Give an array (or another object) a name in the outer function."""
-        if id(value) not in self.constants:
-            self.constants[id(value)] = self.unique("constant"), value
-        return self.constants[id(value)][0]
+        key = id(value)
+        if key not in self.constants:
+            name = self.unique(getattr(value, "__name__", "constant"))
+            self.constants[key] = name, value
+            if isinstance(value, np.ndarray) and _is_short(value):
+                self.spelled.add(key)
+                self.setup.append(f"{name} = np.array({value.tolist()}, {self.text(value.dtype)})")
+        return self.constants[key][0]
 
     def index(self, index: Any) -> str:
         """Write what stands between the brackets of an index."""
@@ -187,6 +200,7 @@ class _Writer:
         """Write a call that makes its own result."""
         fn, args = call.fn, call.args
         scalars = not any(isinstance(getattr(a, "example", a), np.ndarray) for a in args)
+        scalars = scalars and (not isinstance(fn, np.ufunc) or any(map(_is_generic, args)))
         if fn in OPERATORS and len(args) == 2 and scalars and not call.kwargs:
             return f"{self._operand(args[0])} {OPERATORS[fn]} {self._operand(args[1])}"
         if fn in PREFIXES and scalars:
@@ -212,7 +226,7 @@ class _Writer:
             return f"{text}.T" if len(args) == 1 else f"{text}.transpose({self.text(args[1])})"
         if fn is np.swapaxes:
             return f"{text}.swapaxes({args[1]}, {args[2]})"
-        if fn in (np.reshape, np.expand_dims, np.squeeze, np.ravel) and "order" not in call.kwargs:
+        if fn in (np.expand_dims, np.squeeze) or (fn is np.reshape and len(args) == 2 and not call.kwargs):
             return f"{text}.reshape({self.text(call.out.shape)})"
         return f"{self.function(fn)}({self._given(args, call.kwargs)})"
 
@@ -262,7 +276,8 @@ class _Writer:
         if key not in self.numbers:
             words = {0: "zero", 1: "one", 2: "two", 0.5: "half"}
             self.numbers[key] = name = self.unique(words.get(value, "constant"))
-            self.setup.append(f"{name} = np.array({self.text(value)}, {self.text(dtype)})")
+            plain = value.item() if isinstance(value, np.generic) else value
+            self.setup.append(f"{name} = np.array({self.text(plain)}, {self.text(dtype)})")
         return self.numbers[key]
 
     # The whole
@@ -280,7 +295,7 @@ class _Writer:
             else:
                 self.lines.append((self.statement(call), self._comment(call)))
         returned = [self._returned(value) for value in dict.fromkeys(self.outputs)]
-        self.lines.append((f"return ({''.join(text + ', ' for text in returned)})".replace(", )", ",)"), ""))
+        self.lines.append((f"return ({', '.join(returned)}{',' * (len(returned) == 1)})", ""))
         arguments = [v for v in program.inputs if v in self.used and v not in self._resident]
         arguments.sort(key=lambda v: KINDS.index(program.inputs[v].kind))
         now = [self._picked([r.now, *r.parts]) for r in program.residences]
@@ -290,10 +305,14 @@ class _Writer:
             signature += [self.names[[residence.now, *residence.parts][i]] for i in first]
             signature += [self.names[[residence.new, *residence.new_parts][i]] for i in second]
         source = self._source(title, signature)
-        make = _compiled(source, [value for _, value in self.constants.values()])
+        make = _compiled(source, [value for _, value in self._given_constants()])
         outputs = {value: i for i, value in enumerate(dict.fromkeys(self.outputs))}
         rooms = len(set(self.buffer.values()))
         return Emitted(source, make, arguments, now, new, outputs, rooms, self.nbytes)
+
+    def _given_constants(self) -> list[tuple[str, Any]]:
+        """List the constants that are too long to be written out."""
+        return [named for key, named in self.constants.items() if key not in self.spelled]
 
     @functools.cached_property
     def _resident(self) -> set[Traced]:
@@ -358,11 +377,13 @@ class _Writer:
         file, line = line_of(call.place)
         where = f"{os.path.basename(file)}:{line}"
         if call.node is not None:
-            return f"{where}: gradient of {call.node.name}"
-        return f"{where}: {linecache.getline(file, line).strip()}".rstrip(": ")
+            scope = f" in {call.node.scope[-1]}" if call.node.scope else ""
+            return f"{where}: gradient of {call.node.name}{scope}"
+        what = f"layer {call.scope[-1]}" if call.scope else linecache.getline(file, line).strip()
+        return f"{where}: {what}".rstrip(": ")
 
     def _source(self, title: str, signature: list[str]) -> str:
-        names = [name for name, _ in self.constants.values()]
+        names = [name for name, _ in self._given_constants()]
         head = f"    def step({', '.join(signature)}):"
         if len(head) > 110:
             rows = list(_wrapped(signature, 96))
@@ -370,7 +391,17 @@ class _Writer:
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
         text += [f"def program({', '.join(names)}):"]
         text += [f"    {line}" for line in self.setup]
-        text += ["", head] if self.setup else [head]
+        text += [""] if self.setup else []
+        for residence in self.program.residences:
+            if residence.now in self.used and len(residence.parts) > 1:
+                parts = ", ".join(self.names[part] for part in residence.parts)
+                text += textwrap.wrap(
+                    f"{self.names[residence.now]} holds, one after the other: {parts}",
+                    width=108,
+                    initial_indent="    # ",
+                    subsequent_indent="    # ",
+                )
+        text.append(head)
         width = min(max((len(line) for line, note in self.lines if note), default=0), 76)
         before = ""
         for line, note in self.lines:
@@ -391,6 +422,16 @@ def _wrapped(words: list[str], width: int) -> Iterator[str]:
     yield ", ".join(row)
 
 
+def _is_short(array: Any) -> bool:
+    """Tell whether an array may be written out: nothing of it is lost."""
+    plain = array.dtype.kind in "fiub" and bool(array.flags.c_contiguous) and 0 < array.size <= SHORT
+    return plain and bool(np.all(np.isfinite(array)))
+
+
+def _is_generic(arg: Any) -> bool:
+    return isinstance(getattr(arg, "example", arg), np.generic)
+
+
 def _resolved(module: Any, path: str) -> Any:
     for part in path.split("."):
         module = getattr(module, part, None)
@@ -406,4 +447,5 @@ def _compiled(source: str, constants: list[Any]) -> Callable[[], Callable[..., A
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     world: dict[str, Any] = {}
     exec(compile(source, filename, "exec"), world)
+    weakref.finalize(world["program"], linecache.cache.pop, filename, None)
     return functools.partial(world["program"], *constants)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from ..recording import LEAF, apply, current_state, is_recording, line_of, make, pick, users_place
+from ..recording import LEAF, NotYet, apply, current_state, is_recording, line_of, make, pick, users_place
 from ..transforms import forgetful_node, leaves, rebuild
 from .arguments import Connected, Out, describe, outputs_of, stand_in_for
 from .driver import MISSED, Prepared
@@ -21,7 +21,7 @@ from .emit import emit
 from .pack import standing_still
 from .program import build, without_examples
 from .report import Report, report
-from .trace import Foreign, Trace, Traced, trace
+from .trace import CaptureError, Foreign, Trace, Traced, trace
 from .watch import Test, links, tensors_below
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
@@ -61,7 +61,7 @@ class Jitted:
             if kwargs:
                 describe(kwargs, given, key)
             prepared = self._prepared(tuple(key), args, kwargs)
-        except Connected:
+        except (Connected, NotYet):
             return self.function(*args, **kwargs)
         except Foreign as foreign:
             return self._eagerly(foreign, args, kwargs)
@@ -98,15 +98,23 @@ class Jitted:
 
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
-        tensors, ways = tensors_below(self.function, roots)
+        tensors, ways, generators = tensors_below(self.function, roots)
         passed = {id(leaf) for leaf in leaves([args, kwargs]) if getattr(leaf, "node", LEAF) is None}
         self.refused = True  # until it is done
-        record = trace(run, [tensor for key, tensor in tensors.items() if key not in passed])
+        known = [tensor for key, tensor in tensors.items() if key not in passed]
+        try:
+            record = trace(run, known, generators)
+        except Exception as error:  # NumPy may have put an error of its own in place of ours
+            raise _capture_error(error) or error  # noqa: B904
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         program = build(record._replace(result=[out.value for out in outs]))
         for out, value in zip(outs, program.result, strict=True):
             out.value = value
+            source = (
+                program.inputs.get(program.plan.root.get(value, value)) if type(value) is Traced else None
+            )
+            out.lent = source is not None and source.kind == "argument"
         emitted = emit(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
@@ -172,6 +180,12 @@ class Jitted:
             _warn(f"jit makes programs for NumPy arrays; on {whose}'s {kind.__name__} it runs call by call")
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> Any:
+        return jit, (self.function,)
+
+    def __repr__(self) -> str:
+        return f"<jit of {self.name}: {sum(map(len, self.programs.values()))} programs>"
+
     # What there is to see
 
     def clear(self) -> None:
@@ -193,6 +207,13 @@ class Jitted:
         """Return what the program that ran last costs, and what each pass removed from it."""
         shown = self._shown()
         return report(shown.program, shown.emitted)
+
+
+def _capture_error(error: BaseException | None) -> CaptureError | None:
+    """Find what was refused among the errors that led to an error."""
+    while error is not None and not isinstance(error, CaptureError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _warn(message: str) -> None:

@@ -47,8 +47,9 @@ def packed(
     families = _families(region)
     updated = {value: tensor for tensor, value in updates}
     alike: dict[Any, list[_Family]] = {}
+    tensors = set(stand_ins.values())
     for members in families:
-        family = _described(members, updated, stand_ins)
+        family = _described(members, updated, stand_ins, tensors)
         if family is not None:
             alike.setdefault(family.signature, []).append(family)
     joined = [same for same in alike.values() if len(same) > 1]
@@ -129,14 +130,13 @@ class _Family:
 
 
 def _described(
-    calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced]
+    calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced], tensors: set[Traced]
 ) -> "_Family | None":
     """Describe a family; None if it cannot be joined with others."""
     numbers = {call.out: i for i, call in enumerate(calls)}
     roles = [(i, updated[call.out]) for i, call in enumerate(calls) if call.out in updated]
     arrays: dict[Traced, int] = {}
     before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles) if id(tensor) in stand_ins}
-    tensors = set(stand_ins.values())
     first = calls[0].out.example
     signature: list[Any] = [first.dtype]
     for call in calls:
@@ -156,15 +156,11 @@ def _described(
                 spelled.append(("leaf", arrays.setdefault(arg, len(arrays)), arg.dtype))
         signature.append(tuple(spelled))
     same_order = all(call.out.example.strides == first.strides for call in calls)
-    if not same_order or any(_example_of(t, stand_ins).strides != first.strides for _, t in roles):
+    if not same_order or any(stand_ins[id(t)].example.strides != first.strides for _, t in roles):
         return None
     family = _Family(calls, list(arrays), roles, before)
     family.signature = (*signature, tuple(i for i, _ in roles), tuple(before.values()))
     return family
-
-
-def _example_of(tensor: Any, stand_ins: dict[int, Traced]) -> Any:
-    return stand_ins[id(tensor)].example
 
 
 def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Group, list[Call]]:

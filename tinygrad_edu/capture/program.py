@@ -14,7 +14,7 @@ from ..rules.shapes import astype
 from .flatten import flattened
 from .memory import Plan, owner, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
-from .simplify import simplify
+from .simplify import simplify, without_dead
 from .trace import Call, Fact, Input, Lifted, Record, Traced, traced_in
 
 
@@ -62,10 +62,10 @@ class Program(NamedTuple):
 
 def build(record: Record) -> Program:
     """Run all passes."""
-    calls, current, counts = simplify(record)
-    result = current(record.result)
+    calls, current, outward, counts = simplify(record)
+    result = outward(record.result)
     updates = [(tensor, current(value)) for tensor, value in record.updates]
-    gradients = [(tensor, current(value)) for tensor, value in record.gradients]
+    gradients = [(tensor, outward(value)) for tensor, value in record.gradients]
     kept = traced_in([result, [g for _, g in gradients]])
     stand_ins = {id(lifted.tensor): lifted.stand_in for lifted in record.tensors}
     once = Counter(id(value) for _, value in updates)
@@ -83,11 +83,12 @@ def build(record: Record) -> Program:
     for tensor, value in updates:
         if id(tensor) not in joined:
             builder.settle(tensor, value)
+    calls = without_dead(builder.calls, [*kept, *builder.places])
     inputs = [*record.inputs, *builder.stand_ins()]
     placed = {value: place[0] for value, place in builder.places.items()}
     return Program(
-        builder.calls,
-        plan(builder.calls, inputs, kept, placed, builder.flats),
+        calls,
+        plan(calls, inputs, kept, placed, builder.flats),
         builder.places,
         record.inputs,
         builder.residences,

@@ -7,16 +7,18 @@ input went into was computed while tracing, and not written down.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..rules.indexing import getitem
 from ..rules.shapes import astype
 from .trace import PLAIN, Call, Draw, Record, Traced, traced_in
 
 Function = Callable[..., Any]
 NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults
 
+LOOKING = (np.reshape, np.transpose, np.swapaxes, np.expand_dims, np.squeeze, np.broadcast_to, getitem)
 REDUCTIONS: dict[Function, np.ufunc] = {
     np.sum: np.add,
     np.max: np.maximum,
@@ -29,30 +31,70 @@ REDUCTIONS: dict[Function, np.ufunc] = {
 }
 
 
-def simplify(record: Record) -> tuple[list[Call], Callable[[Any], Any], list[tuple[str, int]]]:
-    """Return the calls that are left, what stands for a value now, and how many calls each pass left."""
+class Simplified(NamedTuple):
+    """The calls that are left, what stands for values now, and how many calls each pass left.
+
+    `current` is for values that are read on, `outward` for those that are handed out: where the caller would
+    have got a copy that the program needs none of, he gets one all the same.
+    """
+
+    calls: list[Call]
+    current: Callable[[Any], Any]
+    outward: Callable[[Any], Any]
+    counts: list[tuple[str, int]]
+
+
+def simplify(record: Record) -> Simplified:
+    """Run the passes of this module."""
     counts = [("traced", len(record.calls))]
     now: dict[Traced, Any] = {}
+    handed: dict[Traced, Any] = {}
+    copies: set[Traced] = set()  # arrays of their own that are, or look at, another value's array now
 
     def current(value: Any) -> Any:
         return substituted(value, now)
 
-    calls: list[Call] = []
-    for call in record.calls:
-        call.args, call.kwargs = current(call.args), current(call.kwargs)
+    def outward(value: Any) -> Any:
+        return current(substituted(value, handed))
+
+    calls = with_algebra(record.calls, now, copies)
+    counts.append(("algebra", len(calls)))
+    calls = without_repeats(calls, now, copies)
+    counts.append(("common subexpressions", len(calls)))
+    given = [record.result, [gradient for _, gradient in record.gradients]]
+    for value in dict.fromkeys(traced_in(given)):
+        if value in copies and isinstance(value.example, np.ndarray):
+            copy = Call(astype, (current(value), value.dtype), {}, None)
+            copy.out = handed[value] = Traced(value.trace, value.example, copy, value.name)
+            calls.append(copy)
+    wanted = [outward(given), current([value for _, value in record.updates])]
+    calls = without_dead(calls, traced_in(wanted))
+    counts.append(("dead code", len(calls)))
+    return Simplified(calls, current, outward, counts)
+
+
+def with_algebra(calls: list[Call], now: dict[Traced, Any], copies: set[Traced]) -> list[Call]:
+    """Lower every call, and leave out those whose result equals another value."""
+    kept: list[Call] = []
+    for call in calls:
+        _note_copies(call, copies)
+        call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
         lowered(call)
+        fn = call.fn
         replacement = smaller(call)
+        if fn not in LOOKING and (replacement is not call.out or call.fn is not fn):
+            copies.add(call.out)
         if replacement is call.out:
-            calls.append(call)
+            kept.append(call)
         else:
             now[call.out] = replacement
-    counts.append(("algebra", len(calls)))
-    calls = without_repeats(calls, now, current)
-    counts.append(("common subexpressions", len(calls)))
-    wanted = [record.result, [v for _, v in record.updates], [g for _, g in record.gradients]]
-    calls = without_dead(calls, traced_in(current(wanted)))
-    counts.append(("dead code", len(calls)))
-    return calls, current, counts
+    return kept
+
+
+def _note_copies(call: Call, copies: set[Traced]) -> None:
+    """Note that what looks at a copy looks at memory that is not its own any more."""
+    if call.fn in LOOKING and not copies.isdisjoint(traced_in(call.args)):
+        copies.add(call.out)
 
 
 def substituted(value: Any, now: dict[Traced, Any]) -> Any:
@@ -87,8 +129,14 @@ def lowered(call: Call) -> None:
             call.fn, call.args, call.kwargs = REDUCTIONS[fn].reduce, args[:1], given
     elif fn is np.transpose and len(args) > 1 and args[1] is None:
         call.args = args[:1]
-    elif fn is np.copy:
-        call.fn, call.args, call.kwargs = np.positive, args[:1], {}
+    elif fn is np.copy and not kwargs and _keeps_order(*args):
+        call.fn, call.args = np.positive, args[:1]
+
+
+def _keeps_order(array: Any, order: str = "K") -> bool:
+    """Tell whether a copy lies in memory as the original does, and can be made by np.positive."""
+    flags, kind = array.flags, array.dtype.kind
+    return kind in "fiu" and bool(flags.c_contiguous or (order == "K" and flags.f_contiguous))
 
 
 def _reduction_names(fn: Function) -> tuple[str, ...]:
@@ -178,17 +226,18 @@ def _shape(arg: Any) -> tuple[int, ...]:
     return np.shape(arg.example if type(arg) is Traced else arg)
 
 
-def without_repeats(calls: list[Call], now: dict[Traced, Any], current: Callable[[Any], Any]) -> list[Call]:
+def without_repeats(calls: list[Call], now: dict[Traced, Any], copies: set[Traced]) -> list[Call]:
     """Drop calls that were made before with the same arguments."""
     seen: dict[Any, Traced] = {}
     kept: list[Call] = []
     for call in calls:
-        call.args, call.kwargs = current(call.args), current(call.kwargs)
+        _note_copies(call, copies)
+        call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
         key = call.pure and _key((call.fn, call.args, call.kwargs))
         if key and key in seen:
             now[call.out] = seen[key]
-            if seen[key].name is None:
-                seen[key].name = call.out.name
+            if call.fn not in LOOKING:
+                copies.add(call.out)
             continue
         if key:
             seen[key] = call.out

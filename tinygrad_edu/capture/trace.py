@@ -19,6 +19,7 @@ from ..recording import (
     Node,
     Recorded,
     capturing,
+    current_state,
     current_trace,
     function_name,
     line_of,
@@ -48,7 +49,7 @@ SHAPED_BY_VALUES = {
 PLAIN = (bool, int, float)
 
 
-class CaptureError(TypeError):
+class CaptureError(RuntimeError):
     """Raised when a function does what a program cannot; names the line and what to write instead."""
 
 
@@ -64,7 +65,7 @@ class Call:
     `place` is the user's line; `node` the recorded call whose gradient rule made it, in a backward pass.
     """
 
-    __slots__ = ("args", "fn", "kwargs", "node", "out", "place", "pure")
+    __slots__ = ("args", "fn", "kwargs", "node", "out", "place", "pure", "scope")
 
     def __init__(
         self, fn: Function, args: tuple[Any, ...], kwargs: Any, place: Any, node: Node | None = None
@@ -75,6 +76,7 @@ class Call:
         self.place = place
         self.node = node
         self.pure = True
+        self.scope = current_state().scope if place is not None else ()
         self.out: Any = None
 
     @property
@@ -181,6 +183,23 @@ class Traced:
         """The last two axes swapped."""
         return self.trace.call(np.swapaxes, (self, -1, -2))
 
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return self.trace.call(np.real, (self,))
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return self.trace.call(np.imag, (self,))
+
+    def copy(self, order: str = "C") -> Any:
+        """Return a copy, in this order of memory."""
+        return self.trace.call(np.copy, (self, order))
+
+    def __round__(self, decimals: int | None = None) -> Any:
+        return self.trace.call(np.round, (self, decimals or 0))
+
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Return the elements converted to another type."""
         return self if not copy and self.dtype == dtype else self.trace.call(astype, (self, dtype))
@@ -231,11 +250,14 @@ class Traced:
     def __format__(self, spec: str) -> str:
         raise refuse("printing a value that only a call will have", "return it, and print it outside")
 
+    def __str__(self) -> str:
+        return self.__format__("")
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise refuse(
             "np.asarray(...) of a value that only a call will have",
-            "use NumPy's functions on it as it is, or make the function that needs a plain array a primitive "
-            "with @tg.opaque",
+            "use NumPy's functions on it as it is (np.stack([a, b]) joins arrays, x * np.ones(shape) fills "
+            "one), or make the function that needs a plain array a primitive with @tg.opaque",
         )
 
 
@@ -271,7 +293,7 @@ def traced_in(value: Any) -> list[Traced]:
 METHODS: dict[str, Function] = {
     name: getattr(np, name)
     for name in (
-        *("all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conj", "conjugate", "copy"),
+        *("all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conj", "conjugate"),
         *("cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "prod", "ravel", "repeat", "round"),
         *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "nonzero", "choose"),
     )
@@ -352,6 +374,7 @@ class Lifted(NamedTuple):
     grad: Any
     node: Any
     stand_in: Traced
+    hooks: Any
 
 
 class Trace:
@@ -409,7 +432,7 @@ class Trace:
         if not isinstance(data, (np.ndarray, np.generic)):
             raise Foreign(type(data))
         stand_in = self.input("tensor", tensor, data, tensor.name)
-        self.lifted[id(tensor)] = Lifted(tensor, data, tensor.grad, tensor.node, stand_in)
+        self.lifted[id(tensor)] = Lifted(tensor, data, tensor.grad, tensor.node, stand_in, tensor.hooks)
         tensor.data = stand_in
         if tensor.grad is not None:
             name = f"d_{tensor.name}" if tensor.name else None
@@ -490,10 +513,19 @@ class Trace:
         if source is not None and source.kind == "number":
             origin = source.origin
             return bool(self.fact(lambda: bool(origin()), self.owners.get(value)))
+        if type(value.example) in PLAIN:
+            raise refuse(
+                "branching on a float, which may be another one on each call,",
+                "give it as a bool or an int, whose every value has a program of its own",
+            )
         raise refuse(
             "branching on a computed value",
-            "write  np.where(condition, a, b), or make it an argument of its own",
+            "write  np.where(condition, a, b), or decide outside and give the decision as a bool argument",
         )
+
+    def refusal(self, what: str, instead: str) -> CaptureError:
+        """Return the error for what only the caller knows to be impossible."""
+        return refuse(what, instead)
 
     def differentiate(self, vertex: Any, total: Any) -> None:
         """Note that the gradient of a recorded value is complete, and that its rule runs next."""
@@ -560,28 +592,28 @@ class Record(NamedTuple):
     names: list[tuple[Traced, Traced, Node]]
 
 
-def trace(function: Callable[["Trace"], Any], tensors: Sequence[Any] = ()) -> Record:
+def trace(
+    function: Callable[["Trace"], Any], tensors: Sequence[Any] = (), generators: Sequence[Any] = ()
+) -> Record:
     """Run a function of the trace under it, and return what was written down. Nothing outside is changed.
 
-    `tensors` are known to be read from outside.
+    `tensors` are known to be read from outside; `generators` of random numbers are within reach.
     """
     tracing = Trace()
-    legacy = np.random.get_state(legacy=False)
+    states = {id(source): (source, _state_of(source)) for source in (np.random, *generators)}
     try:
         with capturing(tracing):
             for tensor in tensors:
                 tracing.lift(tensor)
             result = function(tracing)
-            if not _same_state(legacy, np.random.get_state(legacy=False)):
-                raise refuse("np.random drew numbers that every call would use again", DRAW)
+            for key, (source, state) in states.items():
+                if key not in tracing.generators and not _equal(_state_of(source), state):
+                    raise refuse("random numbers were drawn that every call would use again", DRAW)
         updates, gradients = _changes(tracing)
     finally:
-        for tensor, data, grad, _, _ in tracing.lifted.values():
-            if type(tensor.data) is Traced or id(tensor) in tracing.assigned:  # not by another thread
-                tensor.data = data
-            tensor.grad = grad
-        for generator, state, _ in tracing.generators.values():
-            generator.bit_generator.state = state  # what was drawn for the examples is drawn again
+        _restore(tracing)
+        for source, state in states.values():
+            _set_state(source, state)  # what was drawn for the examples is drawn again
     return Record(
         tracing.calls,
         tracing.inputs,
@@ -595,18 +627,45 @@ def trace(function: Callable[["Trace"], Any], tensors: Sequence[Any] = ()) -> Re
     )
 
 
-DRAW = "draw with tg.random, whose numbers are new on each call, or give the numbers as an argument"
+DRAW = (
+    "draw with tg.random, whose numbers are new on each call (tg.random.normal(shape, source=generator)), or "
+    "give the numbers as an argument"
+)
 
 
-def _same_state(before: Any, after: Any) -> bool:
-    same: bool = before["state"]["pos"] == after["state"]["pos"] and before["gauss"] == after["gauss"]
-    return same and bool(np.array_equal(before["state"]["key"], after["state"]["key"]))
+def _state_of(source: Any) -> Any:
+    """Return the state of a generator, or of the functions of np.random."""
+    return np.random.get_state(legacy=False) if source is np.random else source.bit_generator.state
+
+
+def _set_state(source: Any, state: Any) -> None:
+    if source is np.random:
+        np.random.set_state(state)
+    else:
+        source.bit_generator.state = state
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare two states of generators."""
+    if isinstance(a, dict):
+        return all(_equal(a[key], b[key]) for key in a)
+    return bool(np.array_equal(a, b))
+
+
+def _restore(tracing: Trace) -> None:
+    """Give everything outside the values that it had before."""
+    for tensor, data, grad, *_ in tracing.lifted.values():
+        if type(tensor.data) is Traced or id(tensor) in tracing.assigned:  # not by another thread
+            tensor.data = data
+        tensor.grad = grad
+    for generator, state, _ in tracing.generators.values():
+        _set_state(generator, state)
 
 
 def _changes(tracing: Trace) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
     """List the Tensors that got new values, and those that got another gradient."""
     updates, gradients = [], []
-    for tensor, _, grad, _, stand_in in tracing.lifted.values():
+    for tensor, _, grad, _, stand_in, _ in tracing.lifted.values():
         if tensor.data is not stand_in:
             updates.append((tensor, tensor.data))
         now = None if tensor.grad is None else tensor.grad.data

@@ -71,8 +71,14 @@ def links(function: Any) -> list[Link]:
     return [link for link in found if not isinstance(link.value, (types.ModuleType, type))]
 
 
-def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], dict[int, list[Link]]]:
-    """Find the Tensors that a function can get at: by id, each Tensor and the links on the way to it."""
+def tensors_below(
+    function: Any, roots: Iterable[Any]
+) -> tuple[dict[int, Any], dict[int, list[Link]], list[np.random.Generator]]:
+    """Find the Tensors that a function can get at: by id, each Tensor and the links on the way to it.
+
+    Also return the generators of random numbers that are found on the way.
+    """
+    generators: list[np.random.Generator] = []
     tensors: dict[int, Any] = {}
     ways: dict[int, list[Link]] = {}
     seen: set[int] = set()
@@ -85,6 +91,9 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
         if isinstance(value, IGNORED) or id(value) in seen or len(way) > DEPTH:
             return
         seen.add(id(value))
+        if isinstance(value, np.random.Generator):
+            generators.append(value)
+            return
         if isinstance(value, (list, tuple)):
             held: Any = enumerate(value)
             holder: Any = value
@@ -104,7 +113,7 @@ def tensors_below(function: Any, roots: Iterable[Any]) -> tuple[dict[int, Any], 
     for fn in functions_in(function):
         for link in named_by(fn):
             visit(link.value, [link])
-    return tensors, ways
+    return tensors, ways, generators
 
 
 def _is_no_holder(value: Any) -> bool:
@@ -151,7 +160,9 @@ class Test:
 
     def _tensor(self, lifted: Lifted) -> str:
         tensor, node = self.name(lifted.tensor), self.name(LEAF) if lifted.node is LEAF else None
-        return f"{tensor}.node is {node} and {tensor}.grad is {'None' if lifted.grad is None else 'not None'}"
+        grad = "None" if lifted.grad is None else "not None"
+        hooks = self.name(lifted.hooks)
+        return f"{tensor}.node is {node} and {tensor}.grad is {grad} and {tensor}.hooks is {hooks}"
 
     def _object(self, facts: list[Fact]) -> str:
         of, seen = self.name(facts[0].of), self.name(facts[0].of.changes)

@@ -6,7 +6,7 @@ attributes before every step would take as long as the step; looking at one coun
 
 from typing import Any, ClassVar
 
-from ..recording import settled
+from ..recording import current_trace
 
 PLAIN = (bool, int, float, str, type(None))
 
@@ -27,9 +27,20 @@ class Changing:
         """Count a change that no attribute shows, such as one in a list."""
         vars(self)["changes"] = vars(self).get("changes", 0) + 1
 
-    def settle(self) -> None:
-        """Say to a capture, where there is one, that what is computed depends on the attributes."""
-        settled(self.settings, self)
+    def settle(self, before: int) -> None:
+        """Say to a capture, where there is one, that what was computed depends on the attributes.
+
+        `before` is what `changes` was before it was computed: the program would not change attributes again.
+        """
+        trace = current_trace()
+        if trace is None:
+            return
+        if self.changes != before:
+            raise trace.refusal(
+                f"a {type(self).__name__} that changes its own attributes",
+                "keep what changes in a Tensor, and change it with assign",
+            )
+        trace.fact(self.settings, self)
 
     def settings(self) -> dict[str, Any]:
         """Return the attributes that decide what is computed: numbers, names, functions, layers."""

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import random
-from ..recording import LEAF, Recorded, inside, settled
+from ..recording import LEAF, NotYet, Recorded, current_trace, inside, settled
 from ..tensor import Tensor
 from . import activations, initializers
 from .changing import Changing
@@ -122,11 +122,12 @@ class Layer(Changing):
             raise ValueError(
                 f"layer {self.name!r} takes {self.features} features, and got an input of shape {x.shape}"
             )
+        before = self.changes
         with inside(self.name):
             y = self.call(x)
+        self.settle(before)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
-        self.settle()
         return y
 
     def _build_for(self, x: Any) -> None:
@@ -139,6 +140,8 @@ class Layer(Changing):
         self._build((None, *x.shape[1:]))
 
     def _build(self, input_shape: Shape) -> None:
+        if current_trace() is not None:
+            raise NotYet
         self.built = True
         try:
             self.build(input_shape)

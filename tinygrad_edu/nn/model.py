@@ -125,10 +125,11 @@ class Sequential(Layer):
         """Return the output for the inputs x: a Tensor that gradients can be traced back through."""
         if not self.layers:
             raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
+        before = self.changes
         y = self.call(x)
+        self.settle(before)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
-        self.settle()
         return y
 
     def settings(self) -> dict[str, Any]:

@@ -144,6 +144,7 @@ class Optimizer(Changing):
         this = self if trace is None else self._under_capture(trace, parameters)
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
             this._clip([p for p in parameters if p.grad is not None and p.node is not None])
+        before = this.changes
         rate = live(self._rate, "learning_rate")
         moved: list[Memory] = []
         for param in parameters:
@@ -151,6 +152,8 @@ class Optimizer(Changing):
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
             this._move(param, param.grad.data, memory, rate, this._step_of(memory))
+            if trace is not None:
+                trace.fact(functools.partial(_identities, memory), self)
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -161,6 +164,7 @@ class Optimizer(Changing):
         if trace is None:
             self._count(moved)
         else:
+            this.settle(before)
             trace.effects.append(functools.partial(self._count, moved))
 
     def _step_of(self, memory: Memory) -> Any:
@@ -195,11 +199,12 @@ class Optimizer(Changing):
         values, remembered = result
         if len(remembered) != len(state):  # a momentum, say, that was 0 so far
             memory.state = state = self._states(param, (0.0,) * len(remembered))
-            self.changed()
-            if (trace := current_trace()) is not None:  # the step reads them, on every call
+            trace = current_trace()
+            if trace is not None:  # the step reads them, on every call
                 trace.read(state)
                 self._move(param, gradient, memory, rate, step)
                 return
+            self.changed()
         for part, new in zip(state, remembered, strict=True):
             _give(part, new)
         _give(param, values)
@@ -214,7 +219,6 @@ class Optimizer(Changing):
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
             missed = settled(functools.partial(getattr, memory, "missed"), self)
-            settled(functools.partial(_identities, memory), self)
             if missed not in steps:
                 steps[missed] = live(functools.partial(self._step_of, memory), "step")
         this: Optimizer = object.__new__(type(self))
@@ -223,7 +227,7 @@ class Optimizer(Changing):
             if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
         vars(this)["_step_of"] = lambda memory: steps[memory.missed]
-        settled(self._constants, self)
+        vars(this)["settings"] = self._constants
         return this
 
     def _constants(self) -> dict[str, Any]:
