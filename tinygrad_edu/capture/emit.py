@@ -69,7 +69,7 @@ class _Writer:
         self.program = program
         self.names: dict[Traced, str] = {}
         self.unique = Unique()
-        self.wish_of: dict[Traced, str] = {}
+        self.tenants: dict[tuple[Traced, str], str] = {}  # names that values have in a buffer
         self.used: set[Traced] = set()
         self.hoisted: set[Traced] = set()  # values that the outer function has: views of buffers
         self.constants: dict[int, tuple[str, Any]] = {}
@@ -114,16 +114,18 @@ class _Writer:
         self.used.add(value)
         if value in self.names:
             return self.names[value]
+        wish = self.wishes.get(value) or self.wishes.plain(value)
         first = self.buffer.get(value)
-        if first is not None and first is not value:
+        if first is None or first is value:
+            self.names[value] = self.tenants[value, wish] = self.unique(wish)
+            return self.names[value]
+        if value not in self.wishes and len(self.program.calls) >= LONG:
             self.names[value] = self.name(first)
-            wish = self.wishes.get(value) or self.wishes.plain(value)
-            if value in self.wishes or (wish != self.wish_of.get(first) and len(self.program.calls) < LONG):
-                self.names[value] = alias = self.unique(wish)
-                self.setup.append(f"{alias} = {self.name(first)}  # the same memory")
+        elif (first, wish) in self.tenants:
+            self.names[value] = self.tenants[first, wish]
         else:
-            self.wish_of[value] = wish = self.wishes.get(value) or self.wishes.plain(value)
-            self.names[value] = self.unique(wish)
+            self.names[value] = self.tenants[first, wish] = alias = self.unique(wish)
+            self.setup.append(f"{alias} = {self.name(first)}  # the same memory")
         return self.names[value]
 
     # Text of arguments
