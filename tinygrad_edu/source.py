@@ -52,6 +52,11 @@ class Sources:
         names = {i: name for i, part in enumerate(operands) if (name := _variable(part))}
         return found.assigned.get(span), names
 
+    def assigned(self, place: tuple[Any, int]) -> str | None:
+        """Return the variable that the value of a whole expression was assigned to, whatever calls it takes."""
+        code, instruction = place
+        return self._file(code.co_filename).assigned.get(_span(code, instruction))
+
     def _file(self, filename: str) -> Expressions:
         lines = linecache.getlines(filename)
         if filename not in self.files or self.files[filename][0] is not lines:

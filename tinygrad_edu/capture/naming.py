@@ -63,6 +63,11 @@ class Wishes(dict[Traced, str]):
         for value, _, node in program.names:
             if node is not LEAF:
                 self.wish(value, sources.names(node)[0] or _in_layer(node))
+        named: set[Any] = set()
+        for value, _, node in program.names:  # from the last call to the first
+            if node is not LEAF and node.place not in named:
+                named.add(node.place)
+                self.wish(value, sources.assigned(node.place))
         for value, gradient, _ in program.names:
             if type(value) is Traced:
                 self.wish(gradient, f"d_{names.get(value) or self.get(value) or self.plain(value)}")
