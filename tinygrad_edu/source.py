@@ -53,7 +53,7 @@ class Sources:
         return found.assigned.get(span), names
 
     def assigned(self, place: tuple[Any, int]) -> str | None:
-        """Return the variable that the value of a whole expression was assigned to, whatever calls it takes."""
+        """Return the variable that a whole expression was assigned to, whatever calls it takes."""
         code, instruction = place
         return self._file(code.co_filename).assigned.get(_span(code, instruction))
 

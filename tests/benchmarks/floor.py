@@ -15,9 +15,7 @@ from numpy import add, divide, dot, exp, log, maximum, multiply, sign, sqrt, sub
 
 Array = np.ndarray
 RATES = {"sgd": 0.1, "momentum": 0.1, "adagrad": 0.001, "rmsprop": 0.001, "adam": 0.001}
-RMSPROP_EPSILON = (
-    1e-10  # too small to matter, since PyTorch adds it to the root and the others under the root
-)
+RMSPROP_EPSILON = 1e-10  # too small to matter: PyTorch adds it to the root, the others under the root
 
 
 class Workload(NamedTuple):

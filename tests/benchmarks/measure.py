@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -76,6 +75,8 @@ def steps(workloads: list[Any], engines: list[str], rounds: int) -> list[dict[st
 
 def memory(workload: Any, engine: str) -> float:
     """Take 200 steps on one engine, and return the most memory this process has had, in MB."""
+    import resource
+
     ENGINES[engine].make(Workload(*workload)).run(200)
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
