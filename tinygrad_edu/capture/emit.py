@@ -82,7 +82,11 @@ class _Writer:
         self.root, self.buffer = program.plan.root, program.plan.buffer
         self.outputs = traced_in([program.result, [g for _, g in program.gradients]])
         self._name_inputs(argument_names)
+        self.functions: dict[Any, tuple[str, str]] = {}  # NumPy's functions: their name here, and in NumPy
+        self.called: dict[str, str] = {}
         self.wishes = Wishes(program, self.names)
+        for call in program.calls:  # they come first to the names of functions
+            self._numpys(call.fn)
 
     # Names
 
@@ -179,22 +183,33 @@ class _Writer:
         return ":".join(ends[:2] if part.step is None else ends)
 
     def function(self, fn: Any) -> str:
-        """Write a function, and note what has to be imported for it."""
+        """Write a function: one of NumPy's by a name of the outer function, which is found sooner."""
+        found = self._numpys(fn)
+        if found is not None:
+            self.called[found[0]] = found[1]
+            return found[0]
         of = getattr(fn, "__self__", None)
         if isinstance(of, np.ufunc):
             return f"{self.function(of)}.{fn.__name__}"
-        name = function_name(fn)
-        head, _, path = name.partition(".")
-        if head == "np" and _resolved(np, path) is fn:
-            return name
         module = "scipy.special" if isinstance(fn, np.ufunc) else getattr(fn, "__module__", None) or ""
         plain = getattr(fn, "__name__", "")
-        found = getattr(sys.modules.get(module), plain, None) if plain.isidentifier() else None
-        if module != "__main__" and fn in (found, getattr(found, "__wrapped__", None)):
+        public = getattr(sys.modules.get(module), plain, None) if plain.isidentifier() else None
+        if module != "__main__" and fn in (public, getattr(public, "__wrapped__", None)):
             self.imports.add(f"from {module} import {plain}")
             self.unique.taken.add(plain)
             return plain
         return self.constant(fn)
+
+    def _numpys(self, fn: Any) -> tuple[str, str] | None:
+        """Return what a function of NumPy's is called here, and what in NumPy; None for other functions."""
+        if fn not in self.functions:
+            of = getattr(fn, "__self__", None)
+            path = f"{function_name(of)}.{fn.__name__}" if isinstance(of, np.ufunc) else function_name(fn)
+            if not path.startswith("np.") or _resolved(np, path[3:]) != fn:
+                return None
+            short = path[3:] if isinstance(of, np.ufunc) else path.rpartition(".")[2]
+            self.functions[fn] = self.unique(short), path
+        return self.functions[fn]
 
     # Text of calls
 
@@ -246,7 +261,7 @@ class _Writer:
         into = self.name(out)
         fn, args = call.fn, call.args
         if fn is astype:
-            return f'np.copyto({into}, {self.text(args[0])}, casting="unsafe")'
+            return f'{self.function(np.copyto)}({into}, {self.text(args[0])}, casting="unsafe")'
         if fn in (PUT, PUT.__wrapped__):
             put = f"{into}.fill(0); "
             if is_basic(args[1]):
@@ -254,7 +269,7 @@ class _Writer:
             return put + f"np.add.at({into}, {self.text(args[1])}, {self.text(args[0])})"
         if fn in (SET_AT, SET_AT.__wrapped__):
             return (
-                f"np.copyto({into}, {self.text(args[0])}); "
+                f"{self.function(np.copyto)}({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
         texts = self._with_arrays(args) if is_elementwise(call) and not call.kwargs else map(self.text, args)
@@ -392,8 +407,8 @@ class _Writer:
             head = "    def step(\n" + "".join(f"        {row},\n" for row in rows) + "    ):"
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
         text += [f"def program({', '.join(names)}):"]
-        text += [f"    {line}" for line in self.setup]
-        text += [""] if self.setup else []
+        text += [f"    {line}" for line in (*_aliases(self.called), *self.setup)]
+        text += [""] if self.called or self.setup else []
         for residence in self.program.residences:
             if residence.now in self.used and len(residence.parts) > 1:
                 parts = ", ".join(self.names[part] for part in residence.parts)
@@ -412,6 +427,14 @@ class _Writer:
             text.append(f"        {line:{width}}  # {shown}" if note else f"        {line}")
         text += ["", "    return step", ""]
         return "\n".join(text)
+
+
+def _aliases(called: dict[str, str]) -> Iterator[str]:
+    """Write the lines that give NumPy's functions their names."""
+    names = sorted(called)
+    for i in range(0, len(names), 5):
+        some = names[i : i + 5]
+        yield f"{', '.join(some)} = {', '.join(called[name] for name in some)}"
 
 
 def _wrapped(words: list[str], width: int) -> Iterator[str]:

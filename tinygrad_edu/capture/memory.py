@@ -152,6 +152,34 @@ def plan(
     return Plan(root, views, buffer)
 
 
+def on_the_way(
+    calls: list[Call],
+    places: dict[Traced, tuple[Traced, Any]],
+    inputs: Iterable[Traced],
+    escaping: Iterable[Traced],
+) -> dict[Traced, tuple[Traced, Any]]:
+    """Find results that can lie where the one that they go into will lie, and need no buffer of their own.
+
+    As the steps of ``new = old - rate * gradient / root``: the place for the new values is free until then.
+    """
+    root, _ = roots(calls, inputs)
+    last = last_reads(calls, root)
+    made = {call.out: call for call in calls}
+    bound = {root.get(value, value) for value in escaping}
+    found: dict[Traced, tuple[Traced, Any]] = {}
+    for i in reversed(range(len(calls))):
+        call = calls[i]
+        place = places.get(call.out) or found.get(call.out)
+        if place is None or not is_elementwise(call) or call.kwargs:
+            continue
+        for value in _alone(call, root):
+            free = value in made and takes_out(made[value]) and value not in places and value not in bound
+            if free and root[value] is value and last[value] == i and kind(value) == kind(call.out):
+                found[value] = place
+                break
+    return found
+
+
 def kind(value: Traced) -> Any:
     """Return what two values must have in common to live in one buffer."""
     return value.shape, value.dtype, value.example.strides
@@ -161,6 +189,10 @@ def _overwritable(call: Call, root: dict[Traced, Traced], buffer: dict[Traced, T
     """List the arguments of an elementwise call that its result may be written over."""
     if not is_elementwise(call) or call.kwargs:
         return []
+    return [v for v in _alone(call, root) if root[v] is v and v in buffer and kind(v) == kind(call.out)]
+
+
+def _alone(call: Call, root: dict[Traced, Traced]) -> list[Traced]:
+    """List the arrays that a call reads, without those that share memory with another one of them."""
     arrays = [v for v in reads(call) if isinstance(v.example, np.ndarray)]
-    alone = [v for v in arrays if sum(root[v] is root[other] for other in arrays) == 1]
-    return [v for v in alone if root[v] is v and v in buffer and kind(v) == kind(call.out)]
+    return [v for v in arrays if sum(root[v] is root[other] for other in arrays) == 1]

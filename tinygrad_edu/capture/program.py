@@ -12,7 +12,7 @@ import numpy as np
 
 from ..rules.shapes import astype
 from .flatten import flattened
-from .memory import Plan, owner, plan, roots, takes_out
+from .memory import Plan, on_the_way, owner, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
 from .simplify import simplify, without_dead
 from .trace import Call, Fact, Input, Lifted, Record, Traced, traced_in
@@ -84,6 +84,7 @@ def build(record: Record) -> Program:
         if id(tensor) not in joined:
             builder.settle(tensor, value)
     calls = without_dead(builder.calls, [*kept, *builder.places])
+    builder.places |= on_the_way(calls, builder.places, {*record.inputs, *builder.stand_ins()}, kept)
     inputs = [*record.inputs, *builder.stand_ins()]
     placed = {value: place[0] for value, place in builder.places.items()}
     return Program(

@@ -129,8 +129,19 @@ def lowered(call: Call) -> None:
             call.fn, call.args, call.kwargs = REDUCTIONS[fn].reduce, args[:1], given
     elif fn is np.transpose and len(args) > 1 and args[1] is None:
         call.args = args[:1]
+    elif fn is np.matmul and not kwargs and _are_matrices(*args):
+        call.fn = np.dot  # the same product, by a shorter way to BLAS
     elif fn is np.copy and not kwargs and _keeps_order(*args):
         call.fn, call.args = np.positive, args[:1]
+
+
+def _are_matrices(*args: Any) -> bool:
+    """Tell whether factors are two matrices of one floating-point type that BLAS knows."""
+    kinds = {getattr(arg, "dtype", None) for arg in args}
+    return all(np.ndim(getattr(arg, "example", arg)) == 2 for arg in args) and kinds in (
+        {np.dtype(np.float32)},
+        {np.dtype(np.float64)},
+    )
 
 
 def _keeps_order(array: Any, order: str = "K") -> bool:
