@@ -1,10 +1,12 @@
 """Capture: what jit promises of programs, one promise a test."""
 
 import copy as copying
+import dataclasses
 import pickle
 import threading
 import types
 import warnings
+from collections import OrderedDict, deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,10 +69,10 @@ def test_the_source_has_the_users_names_and_says_where_each_line_comes_from() ->
         return gradient
 
     step(X)
-    assert "np.matmul(pixels, W, out=" in step.source
+    assert "dot(pixels, W, out=" in step.source
     assert "hidden = product  # the same memory" in step.source
-    assert "np.tanh(product, out=hidden)" in step.source
-    assert "d_W = np.dot(" in step.source
+    assert "tanh(product, out=hidden)" in step.source
+    assert "d_W = dot(" in step.source
     line = step.__wrapped__.__code__.co_firstlineno + 2
     assert f"# test_capture.py:{line}: hidden = np.tanh(pixels @ W)" in step.source
     assert f"# test_capture.py:{line + 1}: gradient of tanh" in step.source
@@ -80,7 +82,7 @@ def test_an_expert_would_write_softmax_regression_so() -> None:
     step = tg.jit(softmax_regression(parameters(), nn.SGD(0.1)))
     step(X, Y)
     lines = step.source.partition("def step(")[2].splitlines()[1:]
-    calls = [line.split("#")[0].strip() for line in lines if "np." in line]
+    calls = [line.split("#")[0].strip() for line in lines if "(" in line and "return" not in line]
     assert len(calls) == 16  # the hand-written program of tests/benchmarks/floor.py has 16 too
     written = [call for call in calls if "out=" in call]
     assert len(written) >= len(calls) - 1  # np.vdot gives a number
@@ -147,8 +149,9 @@ def test_a_layer_that_is_changed_gets_a_program_of_its_own() -> None:
     layer = nn.Dense(2, "relu", input_dim=4, seed=0)
     predict = tg.jit(lambda x: layer(x).detach())
     x = X.astype(np.float32)
-    predict(x)  # makes the parameters, and no program yet
-    assert predict.traces == 0
+    predict(x)  # makes the parameters
+    predict.traces = 0
+    predict.clear()
     assert np.all(predict(x).data >= 0)
     layer.activation = nn.tanh
     np.testing.assert_array_equal(predict(x).data, np.tanh(x @ layer.W.data + layer.b.data))
@@ -364,7 +367,7 @@ def test_two_programs_that_share_parameters_take_turns() -> None:
 
 
 def test_a_step_that_fails_changes_nothing() -> None:
-    calls = []
+    calls: deque[int] = deque()
 
     @tg.primitive(lambda g, y, x: g)
     @tg.opaque
@@ -465,18 +468,33 @@ def test_what_cannot_be_captured_names_the_line_and_the_way_out() -> None:
 def test_values_that_leave_by_a_back_door_are_refused() -> None:
     kept: list[Any] = []
 
-    @tg.jit
+    class Keeper:
+        total = 0.0
+
+    keeper = Keeper()
+
     def f(x: Any) -> Any:
         kept.append(x * 2)
         return x
 
-    f(X)
-    with pytest.raises(CaptureError, match="used outside of it"):
-        np.sum(kept[0])
+    def g(x: Any) -> Any:
+        keeper.total = 0.9 * keeper.total + np.sum(x)
+        return x
+
+    def h(x: Any) -> Any:
+        nonlocal count
+        count += 1
+        return x
+
+    count = 0
+    for fn, what in ((f, "a list"), (g, "'total' of a Keeper"), (h, "a variable around")):
+        with pytest.raises(CaptureError, match=f"changing {what}.*keep what changes in Tensors"):
+            tg.jit(fn)(X)
+    assert (kept, keeper.total, count) == ([], 0.0, 0)  # put back as it was
     w = Tensor(np.ones(2), requires_grad=True)
-    h = np.tanh(w)
+    outside = np.tanh(w)
     with pytest.raises(CaptureError, match="computed outside the function"):
-        tg.jit(lambda: h * 2)()
+        tg.jit(lambda: outside * 2)()
 
     class Hidden:
         __slots__ = ("w",)
@@ -751,3 +769,341 @@ def test_a_jitted_function_is_copied_without_its_programs() -> None:
 
 def square(x: Any) -> Any:
     return x**2
+
+
+# ... and by two more readers
+
+
+def agree(make: Any, *calls: Any) -> None:
+    """Make a function twice, capture one of them, and compare what they return on several calls."""
+    eager, captured = make(), make()
+    step = tg.jit(captured)
+    for args in calls:
+        got, expected = step(*args), eager(*args)
+        for a, b in zip(np.atleast_1d(got), np.atleast_1d(expected), strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
+
+
+V = np.arange(1.0, 4.0)
+
+
+def test_constant_arrays_are_those_of_each_use() -> None:
+    def masks(x: Any) -> Any:
+        m, found = np.zeros(3), []
+        for i in range(3):
+            m[:] = 0
+            m[i] = 1
+            found.append(np.sum(x * m))
+        return np.stack(found)
+
+    agree(lambda: masks, (V,), (V * 2,))
+
+
+def test_views_of_equal_values_keep_their_memory() -> None:
+    @tg.opaque
+    def checked(a: Any) -> Any:
+        return a
+
+    def split(x: Any) -> Any:
+        h1 = np.tanh(x)
+        p, q = np.split(np.tanh(x), 2)
+        return p * q + np.sum(np.exp(x)) + h1[0]
+
+    def broadcast(x: Any) -> Any:
+        h1, h2 = np.tanh(x), +np.tanh(x)
+        p, q = np.broadcast_arrays(h2, h1)
+        return p * q + np.sum(np.exp(x))
+
+    def through(x: Any) -> Any:
+        h2 = checked(np.tanh(x))
+        return np.tanh(x)[0] * 0 + h2 + np.sum(np.exp(x))
+
+    for f in (split, broadcast, through):
+        agree(lambda f=f: f, (np.arange(4.0),), (np.arange(4.0) + 1,))
+
+
+def test_names_of_imported_functions_are_nobody_elses() -> None:
+    sp = pytest.importorskip("scipy.special")
+    agree(lambda: lambda x: np.sum(sp.erf(x)) + sp.erf(x)[0], (V,), (V * 2,))
+    agree(lambda: lambda x: np.sum(np.ldexp(x, 3)) + sp.eval_hermite(3, x), (V,), (V * 2,))
+
+
+def test_shapes_that_depend_on_numbers_of_numpy() -> None:
+    agree(lambda: lambda x, i: np.sum(x[i:] * 2), (V, np.int64(1)), (V, np.int64(2)))
+    cannot(lambda x: x[np.argmax(x[0]) :], "shape")
+    cannot(lambda x: np.broadcast_to(x, (np.sum(x > 9), 6, 4)), "shape")
+    cannot(lambda x: np.roots(x[0]), "shape")
+
+
+def test_a_refusal_that_is_caught_is_a_refusal() -> None:
+    def f(x: Any) -> Any:
+        try:
+            return x * 2 if np.sum(x) > 0 else x
+        except Exception:
+            return x * 3
+
+    with pytest.raises(CaptureError, match="branching"):
+        tg.jit(f)(V)
+
+
+def test_algebra_changes_no_bit() -> None:
+    with np.errstate(all="ignore"):
+        agree(lambda: lambda x: x / np.array([0.0, -0.0, 0.0]), (V,))
+        agree(lambda: lambda x: np.hypot.reduce(x[None, :1] * -1, axis=1), (V,))
+        agree(lambda: lambda c: c * 1 + c**2 + c**0.5 + c**-1, (V + 1j,), (np.array([np.inf + 0j, 1, 2]),))
+    columns = np.asfortranarray(RNG.normal(size=(50, 40)))
+    agree(lambda: lambda x: np.sum(x + np.ones(x.shape)), (columns,))
+
+
+def test_copies_stay_copies() -> None:
+    a = np.ones((4, 6))
+    for f in (
+        lambda x: x.flatten(),
+        lambda x: np.ravel(x.copy()),
+        lambda x: np.moveaxis(+x, 0, 1),
+        lambda x: np.split(x.copy(), 2)[0],
+        lambda x: np.flip(x * 1.0),
+        lambda x: np.real(+x),
+    ):
+        assert not np.shares_memory(a, tg.jit(f)(a))
+
+
+def test_settings_of_any_type_are_watched() -> None:
+    class Scaled(nn.Layer):
+        def __init__(self) -> None:
+            super().__init__(dtype=float)
+            self.scale = np.float64(2)
+
+        def call(self, x: Any) -> Any:
+            return x * self.scale
+
+    layer = Scaled()
+    f = tg.jit(lambda x: layer(x))
+    for scale in (2, 3, 4):
+        layer.scale = np.float64(scale)
+        np.testing.assert_array_equal(f(X), X * scale)
+    more = [Tensor(1.0)]
+    g = tg.jit(lambda x: sum(x * w for w in more))
+    assert g(1.0).data == 1
+    more.append(Tensor(2.0))
+    assert g(1.0).data == 3
+
+
+def optimized(optimizer: Any, change: Any, steps: int = 3) -> Any:
+    def make() -> Any:
+        w, made = Tensor(np.array([1.0, 2.0]), requires_grad=True), optimizer()
+
+        def step(x: Any) -> Any:
+            np.sum((w * x) ** 2).backward()
+            made.apply([w])
+            return w.data
+
+        step.change = lambda: change(made)  # type: ignore[attr-defined]
+        return step
+
+    eager, function = make(), make()
+    captured = tg.jit(function)
+    for i in range(3 * steps):
+        if i == steps:
+            eager.change(), function.change()
+        np.testing.assert_array_equal(captured(np.ones(2)), eager(np.ones(2)))
+    return captured
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda o: setattr(o, "nesterov", True),
+        lambda o: setattr(o, "weight_decay", 0.5),
+        lambda o: setattr(o, "clipnorm", 0.1),
+        lambda o: setattr(o, "momentum", 0.1),
+        lambda o: setattr(o, "iterations", 0),
+    ],
+)
+def test_settings_of_optimizers_are_watched(change: Any) -> None:
+    optimized(lambda: nn.SGD(0.01, momentum=0.9), change)
+
+
+def test_a_momentum_that_begins_later_keeps_what_is_remembered() -> None:
+    optimized(lambda: nn.RMSprop(0.1), lambda o: setattr(o, "momentum", 0.5))
+
+
+def test_several_updates_in_one_step_count_as_several() -> None:
+    def make(optimizer: Any) -> Any:
+        w, v = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+
+        def step(x: Any) -> Any:
+            for i in range(3):
+                np.sum((w * x) ** 2).backward()
+                if i == 1:
+                    np.sum(v * v).backward()
+                optimizer.apply([w, v])
+            return np.concatenate([w.data, v.data])
+
+        return step
+
+    ones = (np.ones(2),)
+    agree(lambda: make(nn.Adam(0.1)), ones, ones, ones)
+    agree(lambda: make(nn.SGD(lambda t: 0.1 / (1 + t))), ones, ones)
+
+
+def test_one_optimizer_for_two_alternating_sets_makes_two_programs() -> None:
+    a, b = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    adam = nn.Adam(0.1)
+
+    def step_of(w: Tensor) -> Any:
+        def step(x: Any) -> Any:
+            np.sum((w * x) ** 2).backward()
+            adam.apply([w])
+            return w.data
+
+        return tg.jit(step)
+
+    first, second = step_of(a), step_of(b)
+    for _ in range(5):
+        first(np.ones(2)), second(np.ones(2))
+    assert (first.traces, second.traces) == (1, 1)
+
+
+def test_numbers_of_an_optimizer_may_be_read_in_the_step() -> None:
+    o = nn.SGD(0.1)
+    step = tg.jit(lambda x: x * o.learning_rate + o.iterations)
+    assert step(1.0) == 0.1
+    o.learning_rate, o.iterations = 0.5, 3
+    assert step(1.0) == 3.5
+    with pytest.raises(CaptureError, match="changing '_learning_rate' of a SGD"):
+        tg.jit(lambda: setattr(o, "learning_rate", 0.1))()
+
+
+def test_containers_of_other_kinds_are_looked_into() -> None:
+    @dataclasses.dataclass
+    class Batch:
+        x: Any
+        n: int
+
+    f = tg.jit(lambda d: d["a"] * 2)
+    d = OrderedDict(a=np.ones(2))
+    f(d)
+    d["a"] = np.full(2, 9.0)
+    assert f(d).tolist() == [18, 18]
+    g = tg.jit(lambda b: b.x * b.n)
+    assert g(Batch(V, 2)).tolist() == (V * 2).tolist()
+    assert g(Batch(V + 1, 2)).tolist() == ((V + 1) * 2).tolist()
+    assert g(Batch(V, 3)).tolist() == (V * 3).tolist()
+    assert g.traces == 2
+
+
+def test_a_student_s_own_optimizer_is_refused_instead_of_frozen() -> None:
+    class Mine:
+        def __init__(self) -> None:
+            self.t, self.m = 0, np.zeros(3)
+
+        def step(self, p: Any) -> None:
+            self.t += 1
+            self.m = 0.9 * self.m + p.grad.data
+            p.assign(p.data - 0.1 * self.m)
+            p.grad = None
+
+    w, mine = Tensor(np.ones(3), requires_grad=True), Mine()
+
+    def step(x: Any) -> None:
+        np.sum((x * w) ** 2).backward()
+        mine.step(w)
+
+    with pytest.raises(CaptureError, match=r"changing '[tm]' of a Mine.*Tensors"):
+        tg.jit(step)(V)
+    assert (mine.t, mine.m.tolist(), w.grad) == (0, [0, 0, 0], None)
+
+
+def test_random_sources_of_all_kinds_are_noticed() -> None:
+    import random
+
+    old, own = np.random.RandomState(0), np.random.default_rng(0)
+    draw = own.normal
+    for f in (lambda x: x + old.normal(), lambda x: x + draw(), lambda x: x + random.random()):
+        with pytest.raises(CaptureError, match="random numbers were drawn"):
+            tg.jit(f)(V)
+
+
+def test_errstate_of_the_function_is_that_of_the_program() -> None:
+    def f(x: Any) -> Any:
+        with np.errstate(divide="raise"):
+            return 1 / x
+
+    g = tg.jit(f)
+    g(V)
+    with pytest.raises(FloatingPointError):
+        g(np.zeros(3))
+    quiet = tg.jit(tg.special.logsumexp)
+    for _ in range(2):
+        assert quiet(np.full(3, -np.inf)) == -np.inf  # without a warning
+
+
+def test_a_layer_that_keeps_arrays_trains_call_by_call() -> None:
+    class Running(nn.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = np.zeros(4, np.float32)
+
+        def call(self, x: Any) -> Any:
+            m = np.mean(x, axis=0)
+            self.mean = 0.9 * self.mean + 0.1 * (m.data if isinstance(m, Tensor) else m)
+            return x - self.mean
+
+    def trained(eagerly: bool) -> Any:
+        model = nn.Sequential([nn.Dense(4, input_dim=4), Running(), nn.Dense(1)], seed=0)
+        model.compile(nn.SGD(0.01), "mse", run_eagerly=eagerly)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            history = model.fit(X, X[:, :1], epochs=2, verbose=0, seed=0).history
+        assert type(model.layers[1].mean) is np.ndarray
+        return history, model.layers[1].mean.tolist()
+
+    assert trained(False) == trained(True)
+
+
+def test_small_things_that_once_failed() -> None:
+    w = Tensor([1.0], requires_grad=True)
+    agree(lambda: lambda x: (x / np.full_like(w * x, 2.0) * (w * x)).data, (np.ones(1),), (np.ones(1) * 3,))
+    agree(lambda: lambda x: x.trace(), (np.eye(3),))
+    m = np.tri(3)
+    a, b = (Tensor(np.ones((3, 3)), requires_grad=True) for _ in range(2))
+
+    def masked() -> Any:
+        (np.sum(np.tanh(a)) + np.sum(np.tanh(b))).backward()
+        for p in (a, b):
+            p.assign(p.detach() - 0.1 * p.grad * m)
+            p.zero_grad()
+
+    tg.jit(masked)()
+    np.testing.assert_array_equal(a.data, b.data)
+    assert a.data[0, 1] == 1 > a.data[1, 0]
+
+    @tg.opaque
+    def doubled(parts: Any) -> Any:
+        return np.array(parts["x"]) * 2
+
+    agree(lambda: lambda x: doubled({"x": x}), (V,), (V * 2,))
+    with pytest.raises(CaptureError, match=r"opaque function of a Tensor.*tg\.primitive"):
+        tg.jit(lambda x: doubled(Tensor(x)))(V)
+    agree(lambda: lambda x: np.concatenate([x, x], dtype=np.float32), (V,))
+    with pytest.raises(CaptureError, match="%="):
+        tg.jit(lambda x: x.__imod__(2))(V)
+    with pytest.raises(CaptureError, match="SimpleNamespace that holds results"):
+        tg.jit(lambda x: types.SimpleNamespace(a=x * 2))(V)
+    with pytest.raises(TypeError, match="source must be a generator"):
+        tg.random.normal(3, source=0)  # type: ignore[arg-type]
+
+
+def test_results_of_steps_that_change_tensors_say_where_their_gradient_went() -> None:
+    W = Tensor(2.0, requires_grad=True)
+
+    @tg.jit
+    def f(x: Any) -> Any:
+        loss = np.sum(W * W * x)
+        loss.backward()
+        return loss
+
+    loss = f(V)
+    with pytest.raises(RuntimeError, match=r"jitted function returned.*call backward\(\) inside"):
+        loss.backward()

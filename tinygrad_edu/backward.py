@@ -192,6 +192,11 @@ def _add(a: Any, b: Any) -> Any:
 
 def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
     """Check the gradient that `backward` starts from, or make the 1 it starts from by default."""
+    if root.node is None and root.cut == "jit":
+        raise RuntimeError(
+            "backward() of what a jitted function returned: it changes Tensors, and cannot be run again for "
+            "the gradient; call backward() inside it"
+        )
     if root.node is None:
         raise RuntimeError(
             "backward() found nothing to differentiate: this Tensor was not computed from any Tensor "

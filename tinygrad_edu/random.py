@@ -95,6 +95,11 @@ def permutation(n: int, source: Source = None) -> Any:
 
 def _draw(source: Source, method: str, *args: Any) -> Any:
     """Draw now, or let a trace write the drawing down."""
+    if source is not None and not callable(source) and not isinstance(source, np.random.Generator):
+        raise TypeError(
+            f"source must be a generator, np.random.default_rng(seed), and is {source!r}; "
+            "tg.random.seed(number) seeds the shared one"
+        )
     get = source if callable(source) else generator if source is None else lambda: source
     trace = current_trace()
     if trace is not None:

@@ -142,7 +142,7 @@ class Recorded:
 
     __slots__ = ("__weakref__", "cut", "data", "grad", "hooks", "keeps_grad", "name", "node")
 
-    cut: str  # how this Tensor lost its way back to Tensors that need gradients: "detached", "no_grad" or ""
+    cut: str  # how it lost its way back to Tensors that need gradients: "detached", "no_grad", "jit" or ""
 
     data: Any
     grad: Any
@@ -520,6 +520,11 @@ def opaque(fn: Callable[P, R]) -> Callable[P, R]:
         trace = _state.get().trace
         if trace is None:
             return fn(*args, **kwargs)
+        if tensors_in([*args, *kwargs.values()]):
+            raise trace.refusal(
+                f"an opaque function of a Tensor ({function_name(fn)})",
+                "put  @tg.primitive(lambda g, y, x: ...)  above its  @tg.opaque,  or give it x.detach().data",
+            )
         found: R = trace.call(fn, args, kwargs)
         return found
 

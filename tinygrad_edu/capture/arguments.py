@@ -4,6 +4,8 @@ The arrays and the floats are what a program runs on; the rest (structure, names
 decides which program that is.
 """
 
+import copy
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,17 +24,21 @@ def describe(value: Any, given: list[Any], key: list[Any]) -> None:
     if kind is np.ndarray:
         key += (value.shape, value.strides, value.dtype)
         given.append(value)
-    elif kind is float or isinstance(value, np.generic):
-        key.append(kind)
+    elif kind is float or (isinstance(value, np.generic) and not _is_whole(value)):
+        key += (kind, getattr(value, "dtype", None))
         given.append(value)
-    elif kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
+    elif isinstance(value, (list, tuple)):
         key += (kind, len(value))
         for item in value:
             describe(item, given, key)
-    elif kind is dict:
+    elif isinstance(value, dict):
         key += (kind, tuple(value))
         for item in value.values():
             describe(item, given, key)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        key.append(kind)
+        for field in dataclasses.fields(value):
+            describe(getattr(value, field.name), given, key)
     elif isinstance(value, Recorded):
         _add_tensor(value, given, key)
     elif hasattr(value, "__array_function__"):
@@ -54,6 +60,11 @@ def _add_tensor(value: Recorded, given: list[Any], key: list[Any]) -> None:
     else:
         key.append(type(value))
         describe(value.data, given, key)
+
+
+def _is_whole(value: Any) -> bool:
+    """Tell whether a number is a count or a flag, which may say what shape a result has."""
+    return isinstance(value, (np.integer, np.bool_))
 
 
 class _Same:
@@ -78,7 +89,7 @@ class Connected(Exception):
 def stand_in_for(value: Any, numbers: Iterator[int], tracing: Trace, name: str) -> Any:
     """Return an argument with stand-ins for its arrays and numbers."""
     kind = type(value)
-    if kind is np.ndarray or kind is float or isinstance(value, np.generic):
+    if kind is np.ndarray or kind is float or (isinstance(value, np.generic) and not _is_whole(value)):
         return tracing.input("argument", next(numbers), value, name)
     if isinstance(value, Recorded):
         if value.node is LEAF:
@@ -86,15 +97,29 @@ def stand_in_for(value: Any, numbers: Iterator[int], tracing: Trace, name: str) 
         tensor = make(stand_in_for(value.data, numbers, tracing, value.name or name))
         tensor.name = value.name
         return tensor
-    if kind is dict:
-        return {key: stand_in_for(item, numbers, tracing, f"{name}_{key}") for key, item in value.items()}
-    if kind is list or isinstance(value, tuple):
+    if isinstance(value, dict):
+        twin = copy.copy(value)  # a defaultdict, say, with what it makes
+        twin.update((k, stand_in_for(item, numbers, tracing, f"{name}_{k}")) for k, item in value.items())
+        return twin
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        batch: Any = copy.copy(value)
+        for field in dataclasses.fields(value):
+            item = getattr(value, field.name)
+            object.__setattr__(
+                batch, field.name, stand_in_for(item, numbers, tracing, f"{name}_{field.name}")
+            )
+        return batch
+    if isinstance(value, (list, tuple)):
         items = [stand_in_for(item, numbers, tracing, f"{name}_{i}") for i, item in enumerate(value)]
         return kind(*items) if hasattr(value, "_fields") else kind(items)
     return value
 
 
 # What a call gives back
+
+
+def _items(value: Any) -> Any:
+    return value if isinstance(value, (set, frozenset)) else ()
 
 
 class Out:
@@ -105,6 +130,7 @@ class Out:
         self.name = None if tensor is None else tensor.name
         self.tensor = tensor is not None
         self.connected = tensor is not None and tensor.node is not None
+        self.cut = False  # no gradient flows on from it, although one would without capture
         self.lent = False  # the caller's own array, which a Tensor may not lock
 
 
@@ -116,6 +142,11 @@ def outputs_of(result: Any, tracing: Trace) -> Any:
             return value if id(value) in tracing.lifted or value.node is LEAF else Out(value.data, value)
         if isinstance(value, (Traced, np.ndarray)):
             return Out(value)
+        inside = vars(value).values() if hasattr(value, "__dict__") and not callable(value) else ()
+        if any(type(part) is Traced or isinstance(part, Recorded) for part in (*inside, *_items(value))):
+            raise tracing.refusal(
+                f"a {type(value).__name__} that holds results", "return a list, tuple or dict"
+            )
         return value
 
     return rebuild(result, iter([out(leaf) for leaf in leaves(result)]))

@@ -14,7 +14,7 @@ from ..recording import is_recording, make
 from ..transforms import leaves
 from .arguments import Out
 from .emit import Emitted
-from .pack import Home
+from .pack import MOVING, Home
 from .program import Program
 from .trace import Traced
 from .watch import Test
@@ -33,12 +33,21 @@ class Prepared:
     ):
         self.program, self.emitted = program, emitted
         self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
-        self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
+        self.world |= {
+            "held": getrefcount,
+            "locked": _locked,
+            "MISSED": MISSED,
+            "ndarray": np.ndarray,
+            "MOVING": MOVING,
+        }
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
         read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
         # parameters that gradients may be wanted of through results: not where a step has moved them since
-        wanted = any(out.connected for out in outs) and not any(id(tensor) in moved for tensor in read)
+        changing = bool(program.gradients or program.effects) or any(id(tensor) in moved for tensor in read)
+        wanted = any(out.connected for out in outs) and not changing
+        for out in outs:
+            out.cut = out.connected and not wanted
         self.template, self.connected = template, read if wanted else []
         given: dict[int, str] = {}
         body = self._body(given, template)
@@ -93,17 +102,16 @@ class Prepared:
                     reading.append(f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
                 args += [f"{pack}_{number}" for number in numbers]
             moving += self._moving(residence.home, home, i)
-        after = [self._settling(tensor, value) for tensor, value in program.gradients]
-        after += [f"{self.name(effect)}()" for effect in program.effects]
+        moving += [self._settling(tensor, value) for tensor, value in program.gradients]
+        effects = [f"effect{i} = {self.name(prepare)}()" for i, prepare in enumerate(program.effects)]
+        moving += [f"effect{i}()" for i in range(len(effects))]
         body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
-        body.append("pool.append(step)")
+        body += ["pool.append(step)", *effects]
         if moving:  # all of it, even if interrupted: doing it again changes nothing
             body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
             body += [*(f" {line}" for line in moving), " raise"]
-        body += [*after, f"return {self._spelled(template)}"]
-        for lock in dict.fromkeys(residence.home.lock for residence in program.residences):
-            body = [f"with {self.name(lock)}:", *(f" {line}" for line in body)]
-        return body
+        body.append(f"return {self._spelled(template)}")
+        return ["with MOVING:", *(f" {line}" for line in body)] if program.residences else body
 
     def _moving(self, home: Home, name: str, i: int) -> list[str]:
         """Write the lines that let Tensors have the values that were written."""
@@ -131,6 +139,7 @@ class Prepared:
             array = isinstance(result.value.example if traced else result.value, np.ndarray)
             text = f"copy({text})" if result.lent else text
             text = f"tensor(locked({text}))" if array else f"tensor({text})"
+            text = f"{self.name(_cut)}({text})" if result.cut else text
             return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
         if type(result) is dict:
             return "{" + ", ".join(f"{self.name(k)}: {self._spelled(v)}" for k, v in result.items()) + "}"
@@ -151,6 +160,11 @@ MISSED = object()
 def _locked(array: Any) -> Any:
     array.setflags(write=False)
     return array
+
+
+def _cut(tensor: Any) -> Any:
+    tensor.cut = "jit"
+    return tensor
 
 
 def _named(tensor: Any, name: str) -> Any:

@@ -25,7 +25,6 @@ from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
 from .program import Program, Residence
-from .simplify import is_elementwise
 from .trace import Call, Draw, Traced, traced_in
 
 OPERATORS: dict[Any, str] = {
@@ -36,6 +35,11 @@ OPERATORS: dict[Any, str] = {
     **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
 }
 PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
+# functions whose arguments are all of one type, so that a constant number may be an array of it
+ARITHMETIC = {
+    *(np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.power),
+    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
+}
 SHORT = 16  # arrays of so many elements are written out
 LONG = 500  # programs of so many calls give names to buffers, not to values
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
@@ -76,6 +80,7 @@ class _Writer:
         self.spelled: set[int] = set()  # ids of constants that are written out
         self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
+        self.imported: dict[Any, str] = {}
         self.setup: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.nbytes = 0
@@ -139,7 +144,7 @@ class _Writer:
         kind = type(value)
         if kind is Traced:
             return self.name(value)
-        if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+        if isinstance(value, np.generic) and value.dtype.char in "?bBhHiIlLqQefd":
             return f"np.{value.dtype.name}({self.text(value.item())})"
         if kind is float:
             return repr(value) if np.isfinite(value) else f'float("{value}")'
@@ -151,6 +156,10 @@ class _Writer:
             return f"[{', '.join(map(self.text, value))}]"
         if kind is tuple:
             return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return f"{self.constant(kind)}({', '.join(map(self.text, value))})"
+        if kind is dict:
+            return "{" + ", ".join(f"{self.text(k)}: {self.text(v)}" for k, v in value.items()) + "}"
         if isinstance(value, np.dtype):
             named = "bool" if value.kind == "b" else f"np.{value.name}"
             return named if value.isbuiltin == 1 else f"np.dtype({value.str!r})"
@@ -194,11 +203,12 @@ class _Writer:
         module = "scipy.special" if isinstance(fn, np.ufunc) else getattr(fn, "__module__", None) or ""
         plain = getattr(fn, "__name__", "")
         public = getattr(sys.modules.get(module), plain, None) if plain.isidentifier() else None
-        if module != "__main__" and fn in (public, getattr(public, "__wrapped__", None)):
-            self.imports.add(f"from {module} import {plain}")
-            self.unique.taken.add(plain)
-            return plain
-        return self.constant(fn)
+        if module == "__main__" or fn not in (public, getattr(public, "__wrapped__", None)):
+            return self.constant(fn)
+        if fn not in self.imported:
+            name = self.imported[fn] = self.unique(plain)
+            self.imports.add(f"from {module} import {plain}" + (f" as {name}" if name != plain else ""))
+        return self.imported[fn]
 
     def _numpys(self, fn: Any) -> tuple[str, str] | None:
         """Return what a function of NumPy's is called here, and what in NumPy; None for other functions."""
@@ -272,19 +282,20 @@ class _Writer:
                 f"{self.function(np.copyto)}({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
-        texts = self._with_arrays(args) if is_elementwise(call) and not call.kwargs else map(self.text, args)
+        texts = self._with_arrays(args) if fn in ARITHMETIC and not call.kwargs else map(self.text, args)
         given = ", ".join([*texts, *self._options(call.kwargs)])
         return f"{self.function(fn)}({given}, out={into})"
 
     def _with_arrays(self, args: Any) -> Iterator[str]:
         """Write the arguments of an elementwise call, its constant numbers as arrays that are made once."""
-        kinds = {arg.dtype for arg in args if type(arg) is Traced and isinstance(arg.example, np.ndarray)}
+        arrays = [arg.example if type(arg) is Traced else arg for arg in args]
+        kinds = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
         dtype = kinds.pop() if len(kinds) == 1 else None
         for arg in args:
             same = type(arg) in (int, float) or (isinstance(arg, np.generic) and arg.dtype == dtype)
             yield (
                 self._number(arg, dtype)
-                if dtype is not None and dtype.kind == "f" and same
+                if dtype is not None and dtype.char in "efd" and same
                 else self.text(arg)
             )
 
@@ -310,7 +321,9 @@ class _Writer:
                 self.hoisted.add(call.out)
                 self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
             else:
-                self.lines.append((self.statement(call), self._comment(call)))
+                how = ", ".join(f"{key}={value!r}" for key, value in (call.errors or {}).items())
+                guard = f"with np.errstate({how}): " if how else ""
+                self.lines.append((guard + self.statement(call), self._comment(call)))
         returned = [self._returned(value) for value in dict.fromkeys(self.outputs)]
         self.lines.append((f"return ({', '.join(returned)}{',' * (len(returned) == 1)})", ""))
         arguments = [v for v in program.inputs if v in self.used and v not in self._resident]

@@ -23,7 +23,8 @@ def flattened(calls: list[Call]) -> list[Call]:
             return value
         if (value, shape) not in views:
             call = Call(np.reshape, (value, shape), {}, None)
-            call.out = views[value, shape] = Traced(value.trace, value.example.reshape(shape), call)
+            call.lender = value
+            call.out = views[value, shape] = Traced(value.tracing, value.example.reshape(shape), call)
             done.append(call)
         return views[value, shape]
 
@@ -37,8 +38,10 @@ def flattened(calls: list[Call]) -> list[Call]:
         size = call.args[0].size if row else out.size
         args = tuple(view(arg, _flat(arg, size)) for arg in call.args)
         flat = Call(call.fn, args, {}, call.place, call.node)
-        flat.out = Traced(out.trace, out.example.reshape(length), flat, out.name)
+        flat.out = Traced(out.tracing, out.example.reshape(length), flat, out.name)
+        flat.errors = call.errors
         done.append(flat)
+        call.lender = flat.out
         call.fn, call.args, call.kwargs = np.reshape, (flat.out, out.shape), {}
         done.append(call)
         views[out, length] = flat.out

@@ -4,10 +4,11 @@ One program serves one kind of arguments: their shapes, dtypes and memory layout
 array. A call looks the program up, checks that the world outside is as it was, and runs it.
 """
 
+import contextlib
 import functools
 import inspect
 import itertools
-import threading
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,11 +19,11 @@ from ..transforms import forgetful_node, leaves, rebuild
 from .arguments import Connected, Out, describe, outputs_of, stand_in_for
 from .driver import MISSED, Prepared
 from .emit import emit
-from .pack import standing_still
+from .pack import MOVING
 from .program import build, without_examples
 from .report import Report, report
-from .trace import CaptureError, Foreign, Trace, Traced, trace
-from .watch import Test, links, tensors_below
+from .trace import CaptureError, Foreign, Trace, Traced, refuse, trace
+from .watch import Link, Test, links, tensors_below
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
@@ -36,12 +37,16 @@ class Jitted:
         self.function = function
         self.programs: OrderedDict[Any, list[Prepared]] = OrderedDict()
         self.last: Prepared | None = None
-        self.lock = threading.RLock()
         self.calls = self.traces = 0
         self.warned = self.refused = False
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        if instance is None:
+            return self
+        bound = Jitted(self.function.__get__(instance))
+        with contextlib.suppress(TypeError):  # no attributes: another one each time
+            vars(instance)[self.name] = bound
+        return bound
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
@@ -62,6 +67,7 @@ class Jitted:
                 describe(kwargs, given, key)
             prepared = self._prepared(tuple(key), args, kwargs)
         except (Connected, NotYet):
+            self.refused = False
             return self.function(*args, **kwargs)
         except Foreign as foreign:
             return self._eagerly(foreign, args, kwargs)
@@ -73,7 +79,7 @@ class Jitted:
         self.calls += 1
         prepared = self._found(key)
         if prepared is None:
-            with self.lock, standing_still():
+            with MOVING:
                 prepared = self._found(key)  # another thread may have made it meanwhile
                 if prepared is None:
                     prepared = self._prepare(args, kwargs)
@@ -82,7 +88,10 @@ class Jitted:
         return prepared
 
     def _found(self, key: Any) -> Prepared | None:
-        return next((prepared for prepared in self.programs.get(key, ()) if prepared.unchanged()), None)
+        found = next((prepared for prepared in self.programs.get(key, ()) if prepared.unchanged()), None)
+        if found is not None:
+            self.programs.move_to_end(key)
+        return found
 
     def _prepare(self, args: Any, kwargs: Any) -> Prepared:
         """Make the program: trace a run, simplify what was written down, and write it out."""
@@ -98,7 +107,7 @@ class Jitted:
 
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
-        tensors, ways, generators = tensors_below(self.function, roots)
+        tensors, ways, generators, holders = tensors_below(self.function, roots)
         passed = {id(leaf) for leaf in leaves([args, kwargs]) if getattr(leaf, "node", LEAF) is None}
         self.refused = True  # until it is done
         known = [tensor for key, tensor in tensors.items() if key not in passed]
@@ -106,6 +115,14 @@ class Jitted:
             record = trace(run, known, generators)
         except Exception as error:  # NumPy may have put an error of its own in place of ours
             raise _capture_error(error) or error  # noqa: B904
+        finally:
+            variables = [_Variable(link) for link in around]
+            changed = [held.changed() for held in holders] + [variable.changed() for variable in variables]
+            changed = [place for place in changed if place is not None]
+        if changed:
+            raise refuse(
+                f"changing {changed[0]}", "keep what changes in Tensors, and change them with assign"
+            )
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         program = build(record._replace(result=[out.value for out in outs]))
@@ -181,7 +198,9 @@ class Jitted:
         return self.function(*args, **kwargs)
 
     def __reduce__(self) -> Any:
-        return jit, (self.function,)
+        module = sys.modules.get(getattr(self, "__module__", ""))
+        name = getattr(self, "__qualname__", "")
+        return name if getattr(module, name, None) is self else (jit, (self.function,))
 
     def __repr__(self) -> str:
         return f"<jit of {self.name}: {sum(map(len, self.programs.values()))} programs>"
@@ -207,6 +226,26 @@ class Jitted:
         """Return what the program that ran last costs, and what each pass removed from it."""
         shown = self._shown()
         return report(shown.program, shown.emitted)
+
+
+class _Variable:
+    """A variable around the function, and what it stood for before the function ran."""
+
+    def __init__(self, link: Link):
+        self.link = link
+
+    def changed(self) -> str | None:
+        """Say which variable the function has changed, if it has, and put it back."""
+        holder, key, value = self.link
+        if key is None:
+            if holder.cell_contents is value:
+                return None
+            holder.cell_contents = value
+            return "a variable around the function"
+        if holder.get(key, self) is value:
+            return None
+        holder[key] = value
+        return f"the variable {key}"
 
 
 def _capture_error(error: BaseException | None) -> CaptureError | None:
@@ -253,8 +292,8 @@ def jit(function: Callable[..., Any]) -> Jitted:
     >>> slope = jit(tg.grad(lambda w, x: np.sum(np.tanh(x * w))))
     >>> slope(np.array([0.0, 1.0]), np.array([1.0, 2.0])).round(4)
     array([1.    , 0.1413])
-    >>> [line.partition("#")[0].strip() for line in slope.source.splitlines() if " np.tanh" in line]
-    ['np.tanh(scaled, out=scaled)']
+    >>> [line.partition("#")[0].strip() for line in slope.source.splitlines() if " tanh(" in line]
+    ['tanh(scaled, out=tanh_2)']
     """
     piecemeal = inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
     if not callable(function) or piecemeal:

@@ -40,7 +40,7 @@ class Plan(NamedTuple):
     """Where everything is: for each value in memory its root, for each root its buffer."""
 
     root: dict[Traced, Traced]
-    views: set[Traced]  # values that surely are views of their root, and no copies
+    views: set[Traced]  # values that are views of their root
     buffer: dict[Traced, Traced]  # for a root in a buffer: the first value that lived in it
 
 
@@ -55,43 +55,24 @@ def takes_out(call: Call) -> bool:
         return fn.__name__ in ("reduce", "accumulate")
     if fn is np.dot:
         return bool(example.flags.c_contiguous)
-    return fn in WRITERS or fn in (np.concatenate, np.stack)
-
-
-def owner(array: Any) -> Any:
-    """Return the array that holds the memory that a view looks at."""
-    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+    return fn in WRITERS or (fn in (np.concatenate, np.stack) and "dtype" not in call.kwargs)
 
 
 def roots(calls: list[Call], inputs: Iterable[Traced]) -> tuple[dict[Traced, Traced], set[Traced]]:
     """Find for each value whose memory it lies in: its own, or that of an earlier value it is a view of.
 
-    Where that is not certain, it may lie in that of an argument. Also return those for which it is certain.
+    Also return the views.
     """
-    root: dict[Traced, Traced] = {}
+    root = {value: value for value in inputs}
     views: set[Traced] = set()
-    owners: dict[int, Traced] = {}
-    for value in inputs:
-        root[value] = value
-        owners.setdefault(id(owner(value.example)), value)
     for call in calls:
         out = call.out
         root[out] = out
-        if isinstance(out.example, tuple):
+        if isinstance(out.example, tuple) or takes_out(call):
             continue
-        held = owner(out.example)
-        if not isinstance(out.example, np.ndarray) or takes_out(call):
-            pass
-        elif id(held) in owners:
-            root[out] = owners[id(held)]
+        if call.lender is not None:
+            root[out] = root.get(call.lender, call.lender)
             views.add(out)
-        elif call.fn in VIEWS or held is not out.example:
-            arrays = [v for v in reads(call) if isinstance(v.example, (np.ndarray, tuple))]
-            if arrays:  # of a repeated call, whose own example is gone
-                root[out] = root.get(arrays[0], arrays[0])
-        owners.setdefault(id(held), root[out])
     return root, views
 
 

@@ -6,10 +6,9 @@ into a second, `spare` array, and the two change places once the step has succee
 fails leaves every parameter as it was, and an array that somebody has kept is never written to.
 """
 
-import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from operator import is_
 from sys import getrefcount
@@ -76,6 +75,7 @@ def _region(calls: list[Call], ends: list[Traced], kept: set[Traced]) -> list[Ca
         if (
             is_elementwise(call)
             and not call.kwargs
+            and call.errors is None
             and isinstance(out.example, np.ndarray)
             and out not in kept
             and (users or out in wanted)
@@ -143,7 +143,9 @@ def _described(
         spelled: list[Any] = [call.fn, call.out.dtype]
         for arg in call.args:
             if type(arg) is not Traced:
-                spelled.append(("plain", type(arg), repr(arg)) if _scalar(arg) else ("array", id(arg)))
+                if not _scalar(arg):
+                    return None
+                spelled.append(("plain", type(arg), repr(arg)))
             elif _scalar(arg):
                 spelled.append(("scalar", id(arg)))
             elif arg in numbers:
@@ -169,7 +171,7 @@ def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Group,
     total = sum(family.calls[0].out.size for family in families)
 
     def flat(like: Any, name: str | None) -> Traced:
-        return Traced(first.calls[0].out.trace, np.empty(total, like.dtype), None, name)
+        return Traced(first.calls[0].out.tracing, np.empty(total, like.dtype), None, name)
 
     leaves = [flat(a, "gradients" if i == 0 else None) for i, a in enumerate(first.arrays)]
     before = [flat(stand_ins[id(tensor)], None) for _, tensor in first.roles]
@@ -271,13 +273,12 @@ def _locked_view(array: Any) -> Any:
 class Home:
     """Where Tensors that are updated together keep their values: one pack for now, one for the next step."""
 
-    def __init__(self, tensors: Sequence[Recorded], arrays: Sequence[Any], lock: Any):
+    def __init__(self, tensors: Sequence[Recorded], arrays: Sequence[Any]):
         self.tensors = tuple(tensors)
         self.layout = blocks(arrays)
         self.dtype = arrays[0].dtype
         self.now = Pack(self.layout, self.dtype)
         self.spare = Pack(self.layout, self.dtype)
-        self.lock = lock
         self.at_home = self._checker()
 
     def _checker(self) -> Callable[[], bool]:
@@ -313,26 +314,16 @@ class Home:
         self.now, self.spare = new, now
 
 
-_making = threading.RLock()
+# Held while a program moves Tensors, and while one is made, which looks at them. One lock for all, since two
+# programs may have some of their Tensors in common.
+MOVING = threading.RLock()
 _homes: "weakref.WeakValueDictionary[Any, Home]" = weakref.WeakValueDictionary()
 
 
-@contextlib.contextmanager
-def standing_still() -> Iterator[None]:
-    """Let no program update Tensors in a ``with`` block, as while another one is traced through them."""
-    with _making, contextlib.ExitStack() as held:
-        for lock in sorted({home.lock for home in list(_homes.values())}, key=id):
-            held.enter_context(lock)
-        yield
-
-
-def home_of(tensors: Sequence[Any], arrays: Sequence[Any], lock: Any) -> Home:
-    """Return the home of Tensors, the same one for all programs that update them together.
-
-    `lock` is for a new one; those that one program updates have one in common.
-    """
+def home_of(tensors: Sequence[Any], arrays: Sequence[Any]) -> Home:
+    """Return the home of Tensors, the same one for all programs that update them together."""
     key = (*map(id, tensors), *(array.strides for array in arrays))
     home = _homes.get(key)
     if home is None:
-        home = _homes[key] = Home(tensors, arrays, lock)
+        home = _homes[key] = Home(tensors, arrays)
     return home

@@ -3,7 +3,6 @@
 The passes run here, in order. An emitter (`emit` writes NumPy source) needs nothing but a `Program`.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,10 +11,10 @@ import numpy as np
 
 from ..rules.shapes import astype
 from .flatten import flattened
-from .memory import Plan, on_the_way, owner, plan, roots, takes_out
+from .memory import Plan, on_the_way, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
 from .simplify import simplify, without_dead
-from .trace import Call, Fact, Input, Lifted, Record, Traced, traced_in
+from .trace import Call, Fact, Input, Lifted, Record, Traced, owner, traced_in
 
 
 class Residence(NamedTuple):
@@ -114,7 +113,7 @@ def without_examples(program: Program) -> Program:
             value.example = np.broadcast_to(np.empty((), value.dtype), value.shape)
         elif isinstance(value.example, (tuple, list)):
             value.example = ()
-        value.trace = None
+        value.tracing = None
     return program._replace(tensors=[], names=[])
 
 
@@ -128,7 +127,6 @@ class _Builder:
         self.places: dict[Traced, tuple[Traced, Block]] = {}
         self.residences: list[Residence] = []
         self.flats: dict[Traced, None] = {}
-        self.lock = threading.RLock()
 
     def stand_ins(self) -> list[Traced]:
         """List the flat arrays that calls read although no call made them."""
@@ -164,7 +162,7 @@ class _Builder:
     def _copy(self, value: Any, like: Any, flat: Traced, block: Block) -> Call:
         """Make the call that copies a value to its place."""
         call = Call(astype, (value, like.dtype), {}, None)
-        call.out = Traced(flat.trace, np.empty_like(like), call)
+        call.out = Traced(flat.tracing, np.empty_like(like), call)
         self.root[call.out] = call.out
         self.places[call.out] = flat, block
         return call
@@ -172,27 +170,27 @@ class _Builder:
     def reside(self, tensors: list[Any], before: Traced, after: Traced) -> None:
         """Give Tensors that are updated by one flat call a home together."""
         parts = [self.by_tensor[id(tensor)] for tensor in tensors]
-        home = home_of(tensors, [part.example for part in parts], self.lock)
+        home = home_of(tensors, [part.example for part in parts])
         whole = Block(0, (after.size,), (after.dtype.itemsize,), after.size)
-        new = Traced(after.trace, after.example)
+        new = Traced(after.tracing, after.example)
         self.places[after] = new, whole
-        new_parts = [Traced(after.trace, part.example) for part in parts]
+        new_parts = [Traced(after.tracing, part.example) for part in parts]
         self.residences.append(Residence(home, before, parts, new, new_parts))
 
     def settle(self, tensor: Any, value: Any) -> None:
         """Give a Tensor that is updated in its own way a home of its own, with a place for new values."""
         part = self.by_tensor[id(tensor)]
-        home = home_of([tensor], [part.example], self.lock)
+        home = home_of([tensor], [part.example])
         (block,) = home.layout
         flat = np.empty(block.size, part.dtype)
-        now, new = Traced(part.trace, flat), Traced(part.trace, flat)
+        now, new = Traced(part.tracing, flat), Traced(part.tracing, flat)
         call = self.calls_by_out.get(value) if type(value) is Traced else None
         fits = call is not None and value not in self.places and takes_out(call) and self.root[value] is value
         if fits and _alike(value.example, part.example):
             self.places[value] = new, block
         else:
             self.calls.append(self._copy(value, part.example, new, block))
-        self.residences.append(Residence(home, now, [part], new, [Traced(part.trace, part.example)]))
+        self.residences.append(Residence(home, now, [part], new, [Traced(part.tracing, part.example)]))
 
 
 def _alike(a: Any, b: Any) -> bool:

@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..rules.indexing import getitem
 from ..rules.shapes import astype
 from .trace import PLAIN, Call, Draw, Record, Traced, traced_in
 
 Function = Callable[..., Any]
 NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults
 
-LOOKING = (np.reshape, np.transpose, np.swapaxes, np.expand_dims, np.squeeze, np.broadcast_to, getitem)
 REDUCTIONS: dict[Function, np.ufunc] = {
     np.sum: np.add,
     np.max: np.maximum,
@@ -65,7 +63,7 @@ def simplify(record: Record) -> Simplified:
     for value in dict.fromkeys(traced_in(given)):
         if value in copies and isinstance(value.example, np.ndarray):
             copy = Call(astype, (current(value), value.dtype), {}, None)
-            copy.out = handed[value] = Traced(value.trace, value.example, copy, value.name)
+            copy.out = handed[value] = Traced(value.tracing, value.example, copy, value.name)
             calls.append(copy)
     wanted = [outward(given), current([value for _, value in record.updates])]
     calls = without_dead(calls, traced_in(wanted))
@@ -78,11 +76,12 @@ def with_algebra(calls: list[Call], now: dict[Traced, Any], copies: set[Traced])
     kept: list[Call] = []
     for call in calls:
         _note_copies(call, copies)
-        call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
+        looking = call.lender is not None
+        _substitute(call, now)
         lowered(call)
         fn = call.fn
         replacement = smaller(call)
-        if fn not in LOOKING and (replacement is not call.out or call.fn is not fn):
+        if not looking and (replacement is not call.out or call.fn is not fn):
             copies.add(call.out)
         if replacement is call.out:
             kept.append(call)
@@ -93,8 +92,15 @@ def with_algebra(calls: list[Call], now: dict[Traced, Any], copies: set[Traced])
 
 def _note_copies(call: Call, copies: set[Traced]) -> None:
     """Note that what looks at a copy looks at memory that is not its own any more."""
-    if call.fn in LOOKING and not copies.isdisjoint(traced_in(call.args)):
+    several = isinstance(call.out.example, (list, tuple))
+    if call.lender in copies or (several and not copies.isdisjoint(traced_in(call.args))):
         copies.add(call.out)
+
+
+def _substitute(call: Call, now: dict[Traced, Any]) -> None:
+    """Let a call read what stands for its arguments now."""
+    call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
+    call.lender = substituted(call.lender, now)
 
 
 def substituted(value: Any, now: dict[Traced, Any]) -> Any:
@@ -146,6 +152,8 @@ def _are_matrices(*args: Any) -> bool:
 
 def _keeps_order(array: Any, order: str = "K") -> bool:
     """Tell whether a copy lies in memory as the original does, and can be made by np.positive."""
+    if not isinstance(getattr(array, "example", array), np.ndarray):
+        return False
     flags, kind = array.flags, array.dtype.kind
     return kind in "fiu" and bool(flags.c_contiguous or (order == "K" and flags.f_contiguous))
 
@@ -171,14 +179,16 @@ def smaller(call: Call) -> Any:
         if inner.fn is fn and inner.args[1:] == args[1:] and _undoes_itself(fn, args):
             return inner.args[0]
     if isinstance(fn, np.ufunc) and fn.signature is None and not call.kwargs:
-        call.args = args = tuple(_unspread(args))
-        if fn in (np.multiply, np.divide) and _is_one(args[1]) and _same_kind(args[0], out):
+        call.args = args = _unspread(call)
+        real = getattr(out, "dtype", np.dtype(float)).kind != "c"
+        if real and fn in (np.multiply, np.divide) and _is_one(args[1]) and _same_kind(args[0], out):
             return args[0]
-        if fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
+        if real and fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
             return args[1]
     if _reduces_nothing(call):
         call.fn, call.args, call.kwargs = np.reshape, (args[0], out.shape), {}
         out.example = args[0].example.reshape(out.shape)
+        call.lender = args[0]
         fn = np.reshape
     if fn is np.reshape and not call.kwargs and isinstance(args[0], Traced) and args[0].shape == out.shape:
         return args[0]
@@ -189,6 +199,7 @@ def _reduces_nothing(call: Call) -> bool:
     """Tell whether a sum or maximum goes over single elements, so that it leaves them as they are."""
     reduces = getattr(call.fn, "__name__", "") == "reduce" and isinstance(call.out.example, np.ndarray)
     plain = set(call.kwargs) <= {"axis", "keepdims"} and isinstance(call.args[0], Traced)
+    plain = plain and getattr(call.fn, "__self__", None) in REDUCTIONS.values()
     same: bool = (
         reduces and plain and call.args[0].size == call.out.size and call.args[0].dtype == call.out.dtype
     )
@@ -216,21 +227,44 @@ def _undoes_itself(fn: Function, args: Any) -> bool:
     return axes is None or all(axes[axes[i]] == i for i in range(len(axes)) if min(axes) >= 0)
 
 
-def _unspread(args: tuple[Any, ...]) -> list[Any]:
-    """Leave out the broadcasting that an elementwise call does anyway, and make uniform constants scalars."""
-    found = list(args)
-    shape = np.broadcast_shapes(*map(_shape, args))
-    for i, arg in enumerate(args):
+def _unspread(call: Call) -> tuple[Any, ...]:
+    """Leave out the broadcasting that an elementwise call does anyway, and make uniform constants scalars.
+
+    Not where the result would lie in memory in another order: sums over it would be rounded in another order.
+    """
+    found = list(call.args)
+    shape = np.broadcast_shapes(*map(_shape, found))
+    for i, arg in enumerate(call.args):
         inner = arg
         if type(arg) is Traced and arg.call is not None and arg.call.fn is np.broadcast_to:
             inner = arg.call.args[0]
-        elif isinstance(arg, np.ndarray) and arg.ndim and arg.size and (arg == arg.flat[0]).all():
+        elif _is_uniform(arg):
             inner = arg.dtype.type(arg.flat[0])
         if inner is not arg and isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic)):
             rest = found[:i] + found[i + 1 :]
             if np.broadcast_shapes(_shape(inner), *map(_shape, rest)) == shape:
                 found[i] = inner
-    return found
+    if all(new is old for new, old in zip(found, call.args, strict=True)):
+        return call.args
+    with np.errstate(all="ignore"):
+        again = call.fn(*(arg.example if type(arg) is Traced else arg for arg in found))
+    same = not isinstance(again, tuple) and getattr(again, "strides", ()) == getattr(
+        call.out.example, "strides", ()
+    )
+    return tuple(found) if same else call.args
+
+
+def _is_uniform(array: Any) -> bool:
+    """Tell whether all elements of a constant array are one number, also by the sign of zero."""
+    if (
+        not isinstance(array, np.ndarray)
+        or not array.ndim
+        or not array.size
+        or array.dtype.kind not in "fiub"
+    ):
+        return False
+    signs = array.dtype.kind != "f" or len(set(np.signbit(array).flat)) == 1
+    return signs and bool((array == array.flat[0]).all())
 
 
 def _shape(arg: Any) -> tuple[int, ...]:
@@ -243,11 +277,11 @@ def without_repeats(calls: list[Call], now: dict[Traced, Any], copies: set[Trace
     kept: list[Call] = []
     for call in calls:
         _note_copies(call, copies)
-        call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
+        _substitute(call, now)
         key = call.pure and _key((call.fn, call.args, call.kwargs))
         if key and key in seen:
             now[call.out] = seen[key]
-            if call.fn not in LOOKING:
+            if call.lender is None:
                 copies.add(call.out)
             continue
         if key:
@@ -266,7 +300,8 @@ def _key(value: Any) -> Any:
     if kind is slice:
         return (kind, _key(value.start), _key(value.stop), _key(value.step))
     if isinstance(value, (np.ndarray, np.generic)):
-        return (kind, value.shape, value.dtype, value.tobytes() if value.size < 64 else id(value))
+        short = value.size < 4096 and value.dtype.kind != "O"
+        return (kind, value.shape, value.strides, value.dtype, value.tobytes() if short else id(value))
     if kind is Traced or kind is Draw:
         return id(value)
     try:

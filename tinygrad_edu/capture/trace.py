@@ -8,6 +8,7 @@ example: the real array of this one run, from which shapes, dtypes and memory la
 
 import functools
 import operator
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from ..recording import (
     function_name,
     line_of,
     make,
+    next_serial,
     tensors_in,
     users_place,
 )
@@ -44,7 +46,11 @@ STATIC = {
 SHAPED_BY_VALUES = {
     *(np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.unique_values, np.unique_counts),
     *(np.unique_all, np.unique_inverse, np.extract, np.compress, np.trim_zeros, np.bincount),
-    *(np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d),
+    *(np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.roots, np.histogram),
+}
+# functions whose further arguments say what shape the result has
+SHAPED_BY_ARGUMENTS = {
+    *(np.repeat, np.tile, np.broadcast_to, np.reshape, np.resize, np.pad, np.delete, np.linspace),
 }
 PLAIN = (bool, int, float)
 
@@ -56,7 +62,11 @@ class CaptureError(RuntimeError):
 def refuse(what: str, instead: str) -> CaptureError:
     """Make the error that says what cannot be captured, on which of the user's lines, and what to write."""
     file, line = line_of(users_place())
-    return CaptureError(f"{file}:{line}: {what} under jit; {instead}")
+    error = CaptureError(f"{file}:{line}: {what} under jit; {instead}")
+    tracing = current_trace()
+    if tracing is not None:
+        tracing.refused = tracing.refused or error
+    return error
 
 
 class Call:
@@ -65,7 +75,7 @@ class Call:
     `place` is the user's line; `node` the recorded call whose gradient rule made it, in a backward pass.
     """
 
-    __slots__ = ("args", "fn", "kwargs", "node", "out", "place", "pure", "scope")
+    __slots__ = ("args", "errors", "fn", "kwargs", "lender", "node", "out", "place", "pure", "scope")
 
     def __init__(
         self, fn: Function, args: tuple[Any, ...], kwargs: Any, place: Any, node: Node | None = None
@@ -78,6 +88,8 @@ class Call:
         self.pure = True
         self.scope = current_state().scope if place is not None else ()
         self.out: Any = None
+        self.lender: Any = None  # the argument whose memory the result is a view of
+        self.errors: Any = None  # np.errstate, where it is another one than around the function
 
     @property
     def name(self) -> str:
@@ -95,12 +107,12 @@ class Input(NamedTuple):
 class Traced:
     """Stands for an array, or a Python number, that is another one on each call of the program."""
 
-    __slots__ = ("call", "example", "name", "trace")
+    __slots__ = ("call", "example", "name", "tracing")
     __hash__ = object.__hash__
     __array_priority__ = 1
 
-    def __init__(self, trace: Any, example: Any, call: Call | None = None, name: str | None = None):
-        self.trace = trace
+    def __init__(self, tracing: Any, example: Any, call: Call | None = None, name: str | None = None):
+        self.tracing = tracing
         self.example = example
         self.call = call
         self.name = name
@@ -127,6 +139,8 @@ class Traced:
         example = object.__getattribute__(self, "example")
         if name in ("ndim", "size", "nbytes", "itemsize", "strides", "flags"):
             return getattr(example, name)
+        if self._seen_elsewhere and not name.startswith("__"):
+            return getattr(example, name)
         if name in METHODS and hasattr(example, name):
             return functools.partial(self._method, METHODS[name])
         if name in VALUES and hasattr(example, name):
@@ -136,29 +150,29 @@ class Traced:
     # What happens to it: written down
 
     def _method(self, fn: Function, *args: Any, **kwargs: Any) -> Any:
-        return self.trace.call(fn, (self, *args), kwargs)
+        return self.tracing.call(fn, (self, *args), kwargs)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if current_trace() is not self.trace:
+        if current_trace() is not self.tracing:
             return elsewhere(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
         if any(isinstance(x, Recorded) for x in inputs):
             return NotImplemented  # it is the Tensor's turn, which has a Traced inside
         if kwargs.get("out") is not None or method == "at":
             raise refuse(f"np.{ufunc.__name__} writing into an array is lost", "use what it returns")
         fn = ufunc if method == "__call__" else getattr(ufunc, method)
-        return self.trace.call(fn, inputs, kwargs)
+        return self.tracing.call(fn, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if current_trace() is not self.trace:
+        if current_trace() is not self.tracing:
             return elsewhere(func, args, kwargs)
         if any(issubclass(kind, Recorded) for kind in types):
             return NotImplemented
         if kwargs.get("out") is not None:
             raise refuse(f"{function_name(func)} writing into an array is lost", "use what it returns")
-        return self.trace.call(func, args, kwargs)
+        return self.tracing.call(func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.trace.call(getitem, (self, index))
+        return self.tracing.call(getitem, (self, index))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -166,12 +180,12 @@ class Traced:
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Return the elements in another shape."""
         new = shape[0] if len(shape) == 1 else shape
-        return self.trace.call(np.reshape, (self, new), {} if order == "C" else {"order": order})
+        return self.tracing.call(np.reshape, (self, new), {} if order == "C" else {"order": order})
 
     def transpose(self, *axes: Any) -> Any:
         """Return the axes in another order."""
         order = axes[0] if len(axes) == 1 else axes or None
-        return self.trace.call(np.transpose, (self, order))
+        return self.tracing.call(np.transpose, (self, order))
 
     @property
     def T(self) -> Any:
@@ -181,28 +195,34 @@ class Traced:
     @property
     def mT(self) -> Any:
         """The last two axes swapped."""
-        return self.trace.call(np.swapaxes, (self, -1, -2))
+        return self.tracing.call(np.swapaxes, (self, -1, -2))
 
     @property
     def real(self) -> Any:
         """The real part."""
-        return self.trace.call(np.real, (self,))
+        return self.tracing.call(np.real, (self,))
 
     @property
     def imag(self) -> Any:
         """The imaginary part."""
-        return self.trace.call(np.imag, (self,))
+        return self.tracing.call(np.imag, (self,))
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy, in this order of memory."""
-        return self.trace.call(np.copy, (self, order))
+        return self.tracing.call(np.copy, (self, order))
+
+    def flatten(self, order: str = "C") -> Any:
+        """Return a copy in one axis."""
+        return self.copy(order).reshape(-1, order=order)
 
     def __round__(self, decimals: int | None = None) -> Any:
-        return self.trace.call(np.round, (self, decimals or 0))
+        return self.tracing.call(np.round, (self, decimals or 0))
 
-    def astype(self, dtype: Any, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, copy: bool = True, **how: Any) -> Any:
         """Return the elements converted to another type."""
-        return self if not copy and self.dtype == dtype else self.trace.call(astype, (self, dtype))
+        if how:
+            raise refuse(f"astype with {', '.join(how)}=", "leave that out")
+        return self if not copy and self.dtype == dtype else self.tracing.call(astype, (self, dtype))
 
     def __pow__(self, exponent: Any) -> Any:
         return self._power(self, exponent)
@@ -215,27 +235,40 @@ class Traced:
             return NotImplemented
         array = isinstance(base, Traced) and isinstance(base.example, np.ndarray)
         short = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's own ** calls
-        if array and type(exponent) in (int, float) and exponent in short and base.dtype.kind == "f":
-            return self.trace.call(short[exponent], (base,))
+        if array and type(exponent) in (int, float) and exponent in short and base.dtype.kind in "fc":
+            return self.tracing.call(short[exponent], (base,))
         scalars = not any(isinstance(_real(x), np.ndarray) for x in (base, exponent))
-        return self.trace.call(operator.pow if scalars else np.power, (base, exponent))
+        return self.tracing.call(operator.pow if scalars else np.power, (base, exponent))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise refuse("writing into an array", "write  x = tg.Tensor(x).at[index].set(value)  or np.where")
 
     # What would read its values
 
+    @property
+    def _seen_elsewhere(self) -> bool:
+        """Whether another thread looks at it, to which a Tensor that is traced through is as it was."""
+        return self.call is None and self.tracing is not None and current_trace() is not self.tracing
+
     def __bool__(self) -> bool:
-        answer: bool = self.trace.branch(self)
+        if self._seen_elsewhere:
+            return bool(self.example)
+        answer: bool = self.tracing.branch(self)
         return answer
 
     def __float__(self) -> float:
+        if self._seen_elsewhere:
+            return float(self.example)
         raise self._no_number("float(...)")
 
     def __int__(self) -> int:
+        if self._seen_elsewhere:
+            return int(self.example)
         raise self._no_number("int(...)")
 
     def __index__(self) -> int:
+        if self._seen_elsewhere:
+            return int(self.example.__index__())
         raise self._no_number("using a computed number as an index or a count")
 
     def __complex__(self) -> complex:
@@ -248,12 +281,16 @@ class Traced:
         )
 
     def __format__(self, spec: str) -> str:
+        if self._seen_elsewhere:
+            return format(self.example, spec)
         raise refuse("printing a value that only a call will have", "return it, and print it outside")
 
     def __str__(self) -> str:
         return self.__format__("")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if self._seen_elsewhere:
+            return np.array(self.example, dtype=dtype)
         raise refuse(
             "np.asarray(...) of a value that only a call will have",
             "use NumPy's functions on it as it is (np.stack([a, b]) joins arrays, x * np.ones(shape) fills "
@@ -298,11 +335,37 @@ METHODS: dict[str, Function] = {
         *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "nonzero", "choose"),
     )
 }
-METHODS["flatten"] = np.ravel
 VALUES = {
     **dict.fromkeys(("item", "tolist", "tobytes", "dump", "dumps"), "return it, and read it outside"),
     **dict.fromkeys(("fill", "put", "sort", "partition", "resize", "byteswap"), "use what NumPy returns"),
 }
+
+
+def _kept(value: Any) -> Any:
+    """Copy the arrays in an argument: the function may write something else into them afterwards."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return value.copy(order="K")
+    if kind is list or isinstance(value, tuple):
+        items = [_kept(item) for item in value]
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
+    return {key: _kept(item) for key, item in value.items()} if kind is dict else value
+
+
+def _lender(call: Call, value: Any) -> Traced | None:
+    """Find the argument whose memory a result lies in: that of the array it is a view of, or itself."""
+    if not isinstance(value, np.ndarray):
+        return None
+    held = owner(value)
+    lent = [t for t in traced_in(call.args) + traced_in(call.kwargs) if isinstance(t.example, np.ndarray)]
+    return next((t for t in lent if owner(t.example) is held), None)
+
+
+def owner(array: Any) -> Any:
+    """Return the array that holds the memory that a view looks at."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
@@ -312,7 +375,7 @@ def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
         if isinstance(other, Recorded):
             return NotImplemented
         numbers = type(self.example) in PLAIN and type(_real(other)) in PLAIN
-        return self.trace.call(plain if numbers else ufunc, (a, b))
+        return self.tracing.call(plain if numbers else ufunc, (a, b))
 
     return (
         lambda self, other: call(self, self, other, other),
@@ -321,7 +384,7 @@ def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
 
 
 def _unary(ufunc: np.ufunc, plain: Function) -> Function:
-    return lambda self: self.trace.call(plain if type(self.example) in PLAIN else ufunc, (self,))
+    return lambda self: self.tracing.call(plain if type(self.example) in PLAIN else ufunc, (self,))
 
 
 def _in_place(symbol: str) -> Function:
@@ -354,7 +417,11 @@ for _name, _ufunc in {
     "invert": np.invert,
 }.items():
     setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
-for _name, _symbol in {"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**="}.items():
+for _name, _symbol in {
+    **{"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**=", "ifloordiv": "//="},
+    **{"imod": "%=", "iand": "&=", "ior": "|=", "ixor": "^=", "ilshift": "<<=", "irshift": ">>="},
+    "imatmul": "@=",
+}.items():
     setattr(Traced, f"__{_name}__", _in_place(_symbol))
 
 
@@ -388,6 +455,10 @@ class Trace:
         self.owners: dict[Traced, Any] = {}  # of live numbers
         self.effects: list[Callable[[], None]] = []
         self.gradients: list[tuple[Traced, Traced, Node]] = []  # a value, its gradient, the call: for names
+        self.errors = np.geterr()
+        self.began = next_serial()
+        self.applied: dict[int, Any] = {}  # what optimizers have done so far, by their ids
+        self.refused: CaptureError | None = None  # what was refused first, should somebody catch it
         self.node: Node | None = None  # whose gradient rule is running
         self.assigned: set[int] = set()  # ids of Tensors that got new values
         self.generators: dict[int, tuple[np.random.Generator, Any, Traced]] = {}  # as they were before
@@ -425,6 +496,8 @@ class Trace:
         if type(data) is Traced or id(tensor) in self.lifted or isinstance(data, tuple):
             return
         if tensor.node is not None and tensor.node is not LEAF:
+            if tensor.node.serial > self.began:  # made inside, of shapes alone, as by np.ones_like
+                return
             raise refuse(
                 "using a Tensor that was computed outside the function, from others that need gradients,",
                 "compute it inside, or give it to the function as an argument",
@@ -473,15 +546,21 @@ class Trace:
         value = fn(*_real(args), **_real(kwargs))
         if fn in STATIC and not (fn is np.full_like and traced_in(args[1:])):
             return value
-        return self.record(Call(fn, args, dict(kwargs), users_place(), self.node), value)
+        return self.record(Call(fn, _kept(args), _kept(dict(kwargs)), users_place(), self.node), value)
 
     def record(self, call: Call, value: Any) -> Any:
         """Write a call down; return a stand-in for its result, or for each of its results."""
+        errors = np.geterr()
+        call.errors = errors if errors != self.errors else None
+        if call.lender is None:
+            call.lender = _lender(call, value)
         if isinstance(value, (tuple, list)):
             call.out = Traced(self, value, call)
             self.calls.append(call)
             parts = [self._part(call.out, i, part) for i, part in enumerate(value)]
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        if hasattr(value, "__array_function__") and not isinstance(value, np.ndarray):
+            raise Foreign(type(value))
         if not (isinstance(value, (np.ndarray, np.generic)) or type(value) in PLAIN):
             raise refuse(
                 f"{function_name(call.fn)} gives a {type(value).__name__}", "let it return arrays or numbers"
@@ -493,6 +572,7 @@ class Trace:
     def _part(self, whole: Traced, index: int, example: Any) -> Traced:
         assert whole.call is not None
         call = Call(operator.getitem, (whole, index), {}, whole.call.place, self.node)
+        call.lender = _lender(whole.call, example)
         part: Traced = self.record(call, example)
         return part
 
@@ -541,7 +621,7 @@ def elsewhere(fn: Function, args: Any, kwargs: Any) -> Any:
     It gets the array that the Tensor had. What was computed inside the trace must not be used outside of it.
     """
     for value in [*traced_in(tuple(args)), *traced_in(kwargs)]:
-        if value.call is not None or value.trace is None:
+        if value.call is not None or value.tracing is None:
             raise CaptureError(
                 "a value computed inside a jitted function was used outside of it; return it from there"
             )
@@ -567,7 +647,7 @@ class Foreign(TypeError):
 
 def _shaped_by_values(fn: Function, args: tuple[Any, ...]) -> bool:
     """Tell whether the shape of a result depends on values: of a mask, of a number of repeats."""
-    if fn is np.repeat:
+    if fn in SHAPED_BY_ARGUMENTS:
         return bool(traced_in(args[1:]))
     if fn is np.where:
         return len(args) == 1
@@ -575,6 +655,8 @@ def _shaped_by_values(fn: Function, args: tuple[Any, ...]) -> bool:
         return fn in SHAPED_BY_VALUES
     index = args[1]
     parts = index if isinstance(index, tuple) else (index,)
+    if any(type(part) is slice and traced_in(part) for part in parts):
+        return True
     return any(type(part) is Traced and part.dtype.kind == "b" for part in parts if not is_basic(part))
 
 
@@ -600,12 +682,14 @@ def trace(
     `tensors` are known to be read from outside; `generators` of random numbers are within reach.
     """
     tracing = Trace()
-    states = {id(source): (source, _state_of(source)) for source in (np.random, *generators)}
+    states = {id(source): (source, _state_of(source)) for source in (np.random, random, *generators)}
     try:
         with capturing(tracing):
             for tensor in tensors:
                 tracing.lift(tensor)
             result = function(tracing)
+            if tracing.refused is not None:  # and caught on the way, where a program would not have got
+                raise tracing.refused
             for key, (source, state) in states.items():
                 if key not in tracing.generators and not _equal(_state_of(source), state):
                     raise refuse("random numbers were drawn that every call would use again", DRAW)
@@ -634,13 +718,18 @@ DRAW = (
 
 
 def _state_of(source: Any) -> Any:
-    """Return the state of a generator, or of the functions of np.random."""
-    return np.random.get_state(legacy=False) if source is np.random else source.bit_generator.state
+    """Return the state of a generator, or of the functions of np.random or of Python's random."""
+    if source is random:
+        return random.getstate()
+    legacy = source is np.random or isinstance(source, np.random.RandomState)
+    return source.get_state(legacy=False) if legacy else source.bit_generator.state
 
 
 def _set_state(source: Any, state: Any) -> None:
-    if source is np.random:
-        np.random.set_state(state)
+    if source is random:
+        random.setstate(state)
+    elif source is np.random or isinstance(source, np.random.RandomState):
+        source.set_state(state)
     else:
         source.bit_generator.state = state
 
@@ -649,6 +738,8 @@ def _equal(a: Any, b: Any) -> bool:
     """Compare two states of generators."""
     if isinstance(a, dict):
         return all(_equal(a[key], b[key]) for key in a)
+    if isinstance(a, tuple):
+        return bool(a == b)
     return bool(np.array_equal(a, b))
 
 
@@ -669,7 +760,8 @@ def _changes(tracing: Trace) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any
         if tensor.data is not stand_in:
             updates.append((tensor, tensor.data))
         now = None if tensor.grad is None else tensor.grad.data
-        before = tracing.inputs.get(now) if type(now) is Traced else None
-        if not (now is None and grad is None) and before != Input("grad", tensor):
+        source = tracing.inputs.get(now) if type(now) is Traced else None
+        same = source is not None and source.kind == "grad" and source.origin is tensor
+        if not (now is None and grad is None) and not same:
             gradients.append((tensor, now))
     return updates, gradients

@@ -6,8 +6,10 @@ there.
 """
 
 import functools
+import sys
 import types
 from collections.abc import Iterable, Iterator
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from .trace import Fact, Lifted
 
 DEPTH = 8  # how many attributes and items deep Tensors are looked for
 PLAIN = (bool, int, float, str, bytes, type(None))
+GENERATORS = (np.random.Generator, np.random.RandomState)
 IGNORED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc, np.ndarray, *PLAIN)
 
 
@@ -37,6 +40,10 @@ def functions_in(function: Any) -> Iterator[Any]:
             waiting += [fn.func, *fn.args, *fn.keywords.values()]
         if isinstance(fn, types.MethodType):
             fn = fn.__func__
+        if hasattr(fn, "function") and type(fn).__module__.startswith("tinygrad_edu.capture"):
+            fn = fn.function  # a jitted function, which becomes part of this one
+        elif isinstance(vars(type(fn)).get("__call__"), types.FunctionType):
+            fn = vars(type(fn))["__call__"]
         if not isinstance(fn, types.FunctionType) or id(fn) in seen:
             continue
         seen.add(id(fn))
@@ -73,12 +80,13 @@ def links(function: Any) -> list[Link]:
 
 def tensors_below(
     function: Any, roots: Iterable[Any]
-) -> tuple[dict[int, Any], dict[int, list[Link]], list[np.random.Generator]]:
+) -> tuple[dict[int, Any], dict[int, list[Link]], list[Any], list["Held"]]:
     """Find the Tensors that a function can get at: by id, each Tensor and the links on the way to it.
 
-    Also return the generators of random numbers that are found on the way.
+    Also return the generators of random numbers that are found on the way, and what holds things there.
     """
-    generators: list[np.random.Generator] = []
+    generators: list[Any] = []
+    holders: list[Held] = []
     tensors: dict[int, Any] = {}
     ways: dict[int, list[Link]] = {}
     seen: set[int] = set()
@@ -88,10 +96,11 @@ def tensors_below(
             tensors.setdefault(id(value), value)
             ways.setdefault(id(value), []).extend(way)
             return
+        value = value.__self__ if isinstance(getattr(value, "__self__", None), GENERATORS) else value
         if isinstance(value, IGNORED) or id(value) in seen or len(way) > DEPTH:
             return
         seen.add(id(value))
-        if isinstance(value, np.random.Generator):
+        if isinstance(value, GENERATORS):
             generators.append(value)
             return
         if isinstance(value, (list, tuple)):
@@ -104,8 +113,13 @@ def tensors_below(
         else:
             holder = vars(value)
             held = list(holder.items())
+        held, own = list(held), getattr(value, "books", ()) if holder is not value else ()
+        if isinstance(holder, (list, dict)) and _is_users(value):
+            holders.append(Held(value, holder, holder.copy()))
         for key, item in held:
-            if not isinstance(item, IGNORED):
+            if key in own and isinstance(item, (dict, list)):
+                continue  # a layer's or an optimizer's own books
+            if not isinstance(item, IGNORED) or isinstance(getattr(item, "__self__", None), GENERATORS):
                 visit(item, [*way, Link(holder, key, item)])
 
     for root in roots:
@@ -113,7 +127,42 @@ def tensors_below(
     for fn in functions_in(function):
         for link in named_by(fn):
             visit(link.value, [link])
-    return tensors, ways, generators
+    return tensors, ways, generators, holders
+
+
+class Held(NamedTuple):
+    """A list, a dict or the attributes of an object, and a copy of them from before the function ran."""
+
+    owner: Any
+    holder: Any
+    before: Any
+
+    def changed(self) -> str | None:
+        """Say what the function has changed there, if it has, and put it back."""
+        now, before = self.holder, self.before
+        ignored = ("changes", *getattr(self.owner, "books", ())) if now is not self.owner else ()
+        if isinstance(now, list):
+            same = len(now) == len(before) and all(map(is_, now, before))
+            place = "a list"
+        else:
+            keys = [key for key in {**now, **before} if now.get(key, self) is not before.get(key, self)]
+            keys = [key for key in keys if key not in ignored]
+            same, place = not keys, f"{keys[0]!r} of a {type(self.owner).__name__}" if keys else ""
+        if same:
+            return None
+        if isinstance(now, list):
+            now[:] = before
+        else:
+            for key in keys:
+                now.pop(key, None)
+                now.update({key: before[key]} if key in before else {})
+        return place
+
+
+def _is_users(value: Any) -> bool:
+    """Tell whether an object may keep what a function has computed: not one of Python's own workings."""
+    module = type(value).__module__.partition(".")[0]
+    return module in ("builtins", "collections", "types") or module not in sys.stdlib_module_names
 
 
 def _is_no_holder(value: Any) -> bool:
@@ -131,8 +180,11 @@ class Test:
 
     def __init__(self, found: Iterable[Link], tensors: Iterable[Lifted], facts: Iterable[Fact]):
         self.world: dict[str, Any] = {"same": _same}
+        found = list(found)
         links = dict.fromkeys(_hashable(link) for link in found)
+        holders = {id(link.holder): link.holder for link in found if isinstance(link.holder, list)}
         self.tests = [self._link(*(by.value for by in link)) for link in links]
+        self.tests += [f"len({self.name(holder)}) == {len(holder)}" for holder in holders.values()]
         self.tests += [self._tensor(lifted) for lifted in tensors]
         about: dict[int, list[Fact]] = {}
         for fact in facts:
@@ -206,4 +258,4 @@ def _hashable(link: Link) -> tuple[_By, _By, _By]:
 
 
 def _same(now: Any, before: Any) -> bool:
-    return type(now) is type(before) and bool(now == before)
+    return type(now) is type(before) and repr(now) == repr(before)  # 0.0 and -0.0 differ

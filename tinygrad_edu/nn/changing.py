@@ -6,21 +6,38 @@ attributes before every step would take as long as the step; looking at one coun
 
 from typing import Any, ClassVar
 
-from ..recording import current_trace
+from ..recording import Recorded, current_trace
 
 PLAIN = (bool, int, float, str, type(None))
 
 
+class Same:
+    """Equals itself and what else stands for the very same object."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+
 class Changing:
-    """The base of layers and optimizers. `live` names attributes that are read anew on every call anyway."""
+    """The base of layers and optimizers.
+
+    `live` names attributes that are read anew on every call anyway; `books` those in which an object writes
+    down for itself what happens to it.
+    """
 
     live: ClassVar[tuple[str, ...]] = ()
+    books: ClassVar[tuple[str, ...]] = ()
 
     changes: int
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name not in self.live:
+        if name not in self.live and name not in self.books:
             self.changed()
 
     def changed(self) -> None:
@@ -43,10 +60,9 @@ class Changing:
         trace.fact(self.settings, self)
 
     def settings(self) -> dict[str, Any]:
-        """Return the attributes that decide what is computed: numbers, names, functions, layers."""
+        """Return the attributes that decide what is computed. Tensors are left out: they are read anew."""
         return {
-            name: value
+            name: value if type(value) in PLAIN or callable(value) else Same(value)
             for name, value in vars(self).items()
-            if name not in ("changes", *self.live)
-            and (type(value) in PLAIN or callable(value) or isinstance(value, Changing))
+            if name not in ("changes", *self.live, *self.books) and not isinstance(value, Recorded)
         }

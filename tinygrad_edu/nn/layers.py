@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -67,6 +67,9 @@ class Layer(Changing):
     Raises:
         ValueError: `input_shape` and `input_dim` contradict each other.
     """
+
+    books: ClassVar[tuple[str, ...]] = ("built", "features", "input_shape", "output_shape", "_frozen", "named")
+    live = ("generator",)
 
     def __init__(
         self,

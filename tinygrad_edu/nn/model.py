@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,8 @@ class Sequential(Layer):
     >>> model.predict([[0.0, 1.0]]).argmax()
     np.int64(1)
     """
+
+    books: ClassVar[tuple[str, ...]] = (*Layer.books, "history", "stop_training", "run_eagerly", "_step")
 
     def __init__(
         self, layers: Iterable[Layer | Input] = (), name: str = "sequential", seed: int | None = None

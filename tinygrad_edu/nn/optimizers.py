@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import current_trace, live, settled
+from ..recording import current_trace, live
 from ..tensor import Tensor
 from .changing import Changing
 from .lookup import find
@@ -43,6 +43,26 @@ class Memory:
         self.missed = (
             missed  # steps of the optimizer: before this parameter came, and without a gradient of it
         )
+
+
+class Done:
+    """What an optimizer has done in one step of training: how often it moved which parameters.
+
+    `together` is how many parameters moved every time, and 0 if some moved more often than others.
+    """
+
+    __slots__ = ("moves", "steps", "together")
+
+    def __init__(self) -> None:
+        self.steps = self.together = 0
+        self.moves: list[Memory] = []
+
+    def add(self, moved: list[Memory]) -> None:
+        """Note one more time."""
+        same = not self.steps or (self.together == len(moved) and set(moved) <= set(self.moves))
+        self.together = len(moved) if same else 0
+        self.steps += 1
+        self.moves += moved
 
 
 class Optimizer(Changing):
@@ -69,7 +89,8 @@ class Optimizer(Changing):
     """
 
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
-    live = ("iterations", "learning_rate", "lr", "_learning_rate")
+    live = ("iterations", "_iterations", "learning_rate", "lr", "_learning_rate")
+    books = ("_memories",)
     state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
 
@@ -96,13 +117,26 @@ class Optimizer(Changing):
         sizes = {**clips, "weight_decay": weight_decay}
         checked = {n: v if v is None else between(0, v, math.inf, n) for n, v in sizes.items()}
         self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
-        self.iterations = 0
+        self._iterations = 0
         self._memories: dict[int, Memory] = {}
+
+    @property
+    def iterations(self) -> int:
+        """How many steps have been taken."""
+        steps: int = live(lambda: self._iterations, "iterations", self)
+        return steps
+
+    @iterations.setter
+    def iterations(self, steps: int) -> None:
+        self._iterations = steps
 
     @property
     def learning_rate(self) -> LearningRate:
         """How far a step goes: a number, or a function of the number of steps taken so far."""
-        return self._learning_rate
+        if callable(self._learning_rate):
+            return self._learning_rate
+        rate: float = live(lambda: self._learning_rate, "learning_rate", self)
+        return rate
 
     @learning_rate.setter
     def learning_rate(self, rate: LearningRate) -> None:
@@ -145,7 +179,8 @@ class Optimizer(Changing):
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
             this._clip([p for p in parameters if p.grad is not None and p.node is not None])
         before = this.changes
-        rate = live(self._rate, "learning_rate")
+        done = Done() if trace is None else trace.applied.setdefault(id(self), Done())
+        rate = live(functools.partial(self._rate, done.steps), "learning_rate")
         moved: list[Memory] = []
         for param in parameters:
             if param.grad is None or param.node is None:
@@ -162,29 +197,44 @@ class Optimizer(Changing):
                 "the loss was computed from them and that they are not frozen (requires_grad)"
             )
         if trace is None:
-            self._count(moved)
-        else:
-            this.settle(before)
-            trace.effects.append(functools.partial(self._count, moved))
+            done.add(moved)
+            self._counted(done)()
+            return
+        this.settle(before)
+        trace.fact(self._constants, self)
+        trace.fact(functools.partial(_partition, moved), self)
+        if not done.steps:
+            trace.effects.append(functools.partial(self._counted, done))
+        done.add(moved)
 
-    def _step_of(self, memory: Memory) -> Any:
-        """Return which step of a parameter comes next."""
-        return self.iterations + 1 - memory.missed
+    def _step_of(self, memory: Memory, ahead: int = 0) -> Any:
+        """Return which step of a parameter comes next, after `ahead` that are not counted yet."""
+        return self._iterations + 1 - memory.missed + ahead
 
-    def _rate(self) -> float:
+    def _rate(self, ahead: int = 0) -> float:
         """Return the learning rate for this step."""
         rate = self._learning_rate
-        return float(rate(self.iterations)) if callable(rate) else rate
+        return float(rate(self._iterations + ahead)) if callable(rate) else rate
 
-    def _count(self, moved: list[Memory]) -> None:
-        """Count a step taken, and for the parameters that did not move a step missed."""
-        vars(self)["iterations"] += 1
-        if len(moved) != len(self._memories):
-            for memory in self._memories.values():
-                memory.missed += 1
-            for memory in moved:
-                memory.missed -= 1
-            self.changed()
+    def _counted(self, done: "Done") -> Callable[[], None]:
+        """Return what counts the steps taken, and for parameters that did not move those missed.
+
+        Calling that again changes nothing, so that it can be completed after an interruption.
+        """
+        iterations = self._iterations + done.steps
+        missed = []
+        if done.together != len(self._memories):
+            memories = self._memories.values()
+            missed = [(m, m.missed + done.steps - done.moves.count(m)) for m in memories]
+
+        def count() -> None:
+            vars(self)["_iterations"] = iterations
+            for memory, steps in missed:
+                memory.missed = steps
+            if missed:
+                self.changed()
+
+        return count
 
     def _move(self, param: Tensor, gradient: Any, memory: Memory, rate: Any, step: Any) -> None:
         """Run the rule for one parameter."""
@@ -198,7 +248,7 @@ class Optimizer(Changing):
             raise _wrong_result(self, result)
         values, remembered = result
         if len(remembered) != len(state):  # a momentum, say, that was 0 so far
-            memory.state = state = self._states(param, (0.0,) * len(remembered))
+            memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
             trace = current_trace()
             if trace is not None:  # the step reads them, on every call
                 trace.read(state)
@@ -212,22 +262,25 @@ class Optimizer(Changing):
     def _under_capture(self, trace: Any, parameters: list[Tensor]) -> "Optimizer":
         """Return a stand-in whose numbers are read anew on every call of a captured program."""
         trace.read(parameters)
-        steps: dict[int, Any] = {}
+        done = trace.applied.get(id(self)) or Done()
+        steps: dict[tuple[int, int], Any] = {}
+        numbers: dict[Memory, Any] = {}
         for param in parameters:
             if param.grad is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
             trace.read(memory.state)
-            missed = settled(functools.partial(getattr, memory, "missed"), self)
-            if missed not in steps:
-                steps[missed] = live(functools.partial(self._step_of, memory), "step")
+            ahead = done.moves.count(memory)
+            key = memory.missed, ahead
+            if key not in steps:
+                steps[key] = live(functools.partial(self._step_of, memory, ahead), "step")
+            numbers[memory] = steps[key]
         this: Optimizer = object.__new__(type(self))
         vars(this).update(vars(self))
         for name, value in vars(self).items():
             if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
-        vars(this)["_step_of"] = lambda memory: steps[memory.missed]
-        vars(this)["settings"] = self._constants
+        vars(this)["_step_of"] = numbers.__getitem__
         return this
 
     def _constants(self) -> dict[str, Any]:
@@ -238,18 +291,18 @@ class Optimizer(Changing):
         """Start a memory for a parameter, which ends with it."""
         key, memories = id(param), self._memories
         owner = weakref.ref(param, lambda _: memories.pop(key, None))
-        memories[key] = Memory(owner, self._states(param, self.start), self.iterations)
+        memories[key] = Memory(owner, self._states(param, self.start), self._iterations)
         return memories[key]
 
-    def _states(self, param: Tensor, values: tuple[float, ...]) -> tuple[Tensor, ...]:
-        """Make Tensors like a parameter, filled with what each part of its state starts from."""
+    def _states(self, param: Tensor, values: tuple[float, ...], first: int = 0) -> tuple[Tensor, ...]:
+        """Make Tensors like a parameter for parts of its state, filled with what these start from."""
         numbers = range(1, len(values) + 1)
         named = len(self.state_names) >= len(values)
         names = self.state_names if named else [f"state_{i}" for i in numbers]
-        filled = (np.full_like(param.data, value) for value in values)
+        filled = [np.full_like(param.data, value) for value in values]
         return tuple(
             Tensor(array, name=f"{param.name}.{name}" if param.name else name)
-            for array, name in zip(filled, names, strict=False)
+            for array, name in list(zip(filled, names, strict=False))[first:]
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -292,7 +345,7 @@ class Optimizer(Changing):
         """
         memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
         states = [
-            (self.iterations - memory.missed, tuple(part.data for part in memory.state))
+            (self._iterations - memory.missed, tuple(part.data for part in memory.state))
             if memory
             else (0, ())
             for memory in memories
@@ -505,6 +558,12 @@ def _wrong_result(optimizer: Optimizer, result: Any) -> TypeError:
         f"rule of {type(optimizer).__name__} must return two things, the new parameter and the new state, a "
         f"tuple; it returned {kind}; write  return new_param, state  or  return new_param, (velocity,)"
     )
+
+
+def _partition(memories: list[Memory]) -> list[int]:
+    """Tell which parameters have taken equally many steps: they share a number of the step."""
+    first: dict[int, int] = {}
+    return [first.setdefault(memory.missed, i) for i, memory in enumerate(memories)]
 
 
 def _identities(memory: Memory) -> list[int]:
