@@ -142,11 +142,11 @@ def lowered(call: Call) -> None:
 
 
 def _are_matrices(*args: Any) -> bool:
-    """Tell whether factors are two matrices of one floating-point type that BLAS knows."""
-    kinds = {getattr(arg, "dtype", None) for arg in args}
-    return all(np.ndim(getattr(arg, "example", arg)) == 2 for arg in args) and kinds in (
-        {np.dtype(np.float32)},
-        {np.dtype(np.float64)},
+    """Tell whether factors are matrices of one type, in one block of memory, which BLAS takes as they are."""
+    arrays = [arg.example if type(arg) is Traced else arg for arg in args]
+    kinds = {getattr(array, "dtype", None) for array in arrays}
+    return kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)}) and all(
+        array.ndim == 2 and (array.flags.c_contiguous or array.flags.f_contiguous) for array in arrays
     )
 
 

@@ -68,7 +68,10 @@ class Layer(Changing):
         ValueError: `input_shape` and `input_dim` contradict each other.
     """
 
-    books: ClassVar[tuple[str, ...]] = ("built", "features", "input_shape", "output_shape", "_frozen", "named")
+    books: ClassVar[tuple[str, ...]] = (
+        *("built", "features", "input_shape", "output_shape"),
+        *("_frozen", "named"),
+    )
     live = ("generator",)
 
     def __init__(
