@@ -91,7 +91,8 @@ class _Writer:
         self.called: dict[str, str] = {}
         self.wishes = Wishes(program, self.names)
         for call in program.calls:  # they come first to the names of functions
-            self._numpys(call.fn)
+            if isinstance(call.out.example, np.ndarray) or call.fn not in (*OPERATORS, *PREFIXES):
+                self._numpys(call.fn)
 
     # Names
 
