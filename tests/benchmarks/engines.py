@@ -86,7 +86,11 @@ def rule(workload: Workload, expm1: Callable[[Any], Any]) -> tuple[Callable[...,
 
 
 def by_hand(workload: Workload) -> Trainer:
-    return stepwise(floor.training_step(workload))
+    return stepwise(floor.plain_step(workload))
+
+
+def by_hand_with_every_trick(workload: Workload) -> Trainer:
+    return stepwise(floor.tricky_step(workload))
 
 
 # tinygrad_edu
@@ -415,6 +419,7 @@ class Engine(NamedTuple):
 FLOOR, JITTED = "NumPy by hand", "ours jitted"
 ENGINES = {
     FLOOR: Engine(by_hand),
+    "every trick": Engine(by_hand_with_every_trick),
     "ours eager": Engine(eager, ("tinygrad_edu",)),
     JITTED: Engine(jitted, ("tinygrad_edu",)),
     "PyTorch eager": Engine(pytorch, ("torch",)),
