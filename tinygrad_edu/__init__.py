@@ -65,11 +65,11 @@ del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _sha
 
 
 _ROOMS = ("capture", "data", "distributions", "nn", "random", "special", "testing", "viz")
-_ELSEWHERE = {"explain": "viz.chain", "jit": "capture.jit", "CaptureError": "capture.trace"}
+_ELSEWHERE = {"explain": "viz.chain", "jit": "capture.jit", "CaptureError": "capture.standin"}
 
 if TYPE_CHECKING:
     from .capture.jit import jit
-    from .capture.trace import CaptureError
+    from .capture.standin import CaptureError
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..recording import LEAF, Recorded, make
 from ..transforms import leaves, rebuild
-from .trace import Foreign, Trace, Traced
+from .standin import Traced
+from .trace import Foreign, Trace
 
 # What a call is given
 

@@ -1,7 +1,23 @@
 """Driver: the function around a program, which reads what it reads, runs it, and changes what it changes.
 
 It is written out for each program, as the program itself is: a loop over what there is to do would take as
-long as NumPy's calls do. Everything that changes changes at the end, all of it or, after an error, nothing.
+long as NumPy's calls do. For a step of gradient descent it reads, in short::
+
+    def attempt(args, recording):
+        if recording is not True or not (type(x0 := args[0]) is ndarray and x0.shape == s0 and ...):
+            return MISSED                                    # other arguments: another program
+        if not (v1["W"] is v2 and v2.node is v6 and v2.grad is None and ...):
+            return MISSED                                    # the world has changed
+        with MOVING:
+            now0, new0 = home.now, home.spare                # where W is, and where it will be
+            if ...: now0, new0 = home.ready()                # somebody has assigned to W, or kept an array
+            step = pool.pop() if pool else make()            # buffers that no other thread is using
+            results = step(x0, learning_rate(), *now0, *new0)
+            try: W.data = new0.public; home.now, home.spare = new0, now0; count()
+            except BaseException: ... the same again ...; raise
+            return results[0]
+
+Everything that changes changes at the end, all of it or, after an error, nothing.
 """
 
 from collections.abc import Sequence
@@ -16,7 +32,7 @@ from .arguments import Out
 from .emit import Emitted
 from .pack import MOVING, Home
 from .program import Program
-from .trace import Traced
+from .standin import Traced
 from .watch import Test
 
 
@@ -40,15 +56,7 @@ class Prepared:
             "ndarray": np.ndarray,
             "MOVING": MOVING,
         }
-        outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
-        moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
-        read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
-        # parameters that gradients may be wanted of through results: not where a step has moved them since
-        changing = bool(program.gradients or program.effects) or any(id(tensor) in moved for tensor in read)
-        wanted = any(out.connected for out in outs) and not changing
-        for out in outs:
-            out.cut = out.connected and not wanted
-        self.template, self.connected = template, read if wanted else []
+        self.template, self.connected = template, _connected(program, template)
         given: dict[int, str] = {}
         body = self._body(given, template)
         unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
@@ -65,6 +73,7 @@ class Prepared:
         self.run, self.unchanged, self.attempt = (self.world[n] for n in ("run", "unchanged", "attempt"))
 
     def _define(self, head: str, body: list[str]) -> None:
+        """Compile one function of the driver."""
         exec(f"def {head}:\n" + "".join(f" {line}\n" for line in body), self.world)
 
     def name(self, value: Any) -> str:
@@ -155,6 +164,20 @@ class Prepared:
 
 
 MISSED = object()
+
+
+def _connected(program: Program, template: Any) -> list[Any]:
+    """List the parameters that gradients may be wanted of through results, by running the function again.
+
+    Where it changes anything it cannot be run again, and results are cut off from their parameters.
+    """
+    outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
+    moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
+    read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
+    changing = bool(program.gradients or program.effects) or any(id(tensor) in moved for tensor in read)
+    for out in outs:
+        out.cut = out.connected and changing
+    return read if any(out.connected and not out.cut for out in outs) else []
 
 
 def _locked(array: Any) -> Any:

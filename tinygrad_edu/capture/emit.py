@@ -25,7 +25,8 @@ from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
 from .program import Program, Residence
-from .trace import Call, Draw, Traced, traced_in
+from .standin import Traced, traced_in
+from .trace import Call, Draw
 
 OPERATORS: dict[Any, str] = {
     **{np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"},

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .simplify import is_elementwise
-from .trace import Call, Traced
+from .standin import Traced
+from .trace import Call
 
 
 def flattened(calls: list[Call]) -> list[Call]:

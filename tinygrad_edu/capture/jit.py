@@ -22,7 +22,8 @@ from .emit import emit
 from .pack import MOVING
 from .program import build, without_examples
 from .report import Report, report
-from .trace import CaptureError, Foreign, Trace, Traced, refuse, trace
+from .standin import CaptureError, Traced, refuse
+from .trace import Foreign, Trace, trace
 from .watch import Link, Test, links, tensors_below
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first

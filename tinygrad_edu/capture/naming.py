@@ -14,7 +14,8 @@ import numpy as np
 from ..recording import LEAF
 from ..source import Sources
 from .program import Program
-from .trace import Draw, Traced
+from .standin import Traced
+from .trace import Draw
 
 AFTER = {  # what results are called after the functions that made them
     **{"matmul": "product", "dot": "product", "vdot": "product", "exp": "powers", "log": "logs"},

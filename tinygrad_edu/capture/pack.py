@@ -18,7 +18,8 @@ import numpy as np
 
 from ..recording import Recorded
 from .simplify import is_elementwise, reads
-from .trace import PLAIN, Call, Traced
+from .standin import PLAIN, Traced
+from .trace import Call
 
 
 class Group(NamedTuple):

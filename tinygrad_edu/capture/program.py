@@ -14,7 +14,8 @@ from .flatten import flattened
 from .memory import Plan, on_the_way, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
 from .simplify import simplify, without_dead
-from .trace import Call, Fact, Input, Lifted, Record, Traced, owner, traced_in
+from .standin import Traced, owner, traced_in
+from .trace import Call, Fact, Input, Lifted, Record
 
 
 class Residence(NamedTuple):

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..rules.shapes import astype
-from .trace import PLAIN, Call, Draw, Record, Traced, traced_in
+from .standin import PLAIN, Traced, traced_in
+from .trace import Call, Draw, Record
 
 Function = Callable[..., Any]
 NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults

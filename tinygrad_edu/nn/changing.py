@@ -47,17 +47,21 @@ class Changing:
     def settle(self, before: int) -> None:
         """Say to a capture, where there is one, that what was computed depends on the attributes.
 
-        `before` is what `changes` was before it was computed: the program would not change attributes again.
+        `before` is what `changes` was before it was computed.
         """
         trace = current_trace()
         if trace is None:
             return
+        self.refuse_changes(trace, before)
+        trace.fact(self.settings, self)
+
+    def refuse_changes(self, trace: Any, before: int) -> None:
+        """Raise an error if attributes were changed under capture: a program would not change them again."""
         if self.changes != before:
             raise trace.refusal(
                 f"a {type(self).__name__} that changes its own attributes",
                 "keep what changes in a Tensor, and change it with assign",
             )
-        trace.fact(self.settings, self)
 
     def settings(self) -> dict[str, Any]:
         """Return the attributes that decide what is computed. Tensors are left out: they are read anew."""

@@ -200,7 +200,7 @@ class Optimizer(Changing):
             done.add(moved)
             self._counted(done)()
             return
-        this.settle(before)
+        this.refuse_changes(trace, before)
         trace.fact(self._constants, self)
         trace.fact(functools.partial(_partition, moved), self)
         if not done.steps:

@@ -1,0 +1,349 @@
+"""Stand-ins: what takes the place of arrays while a function is traced.
+
+The one idea: a `Traced` is one more kind of array that speaks NumPy's protocols, as those of Dask and CuPy
+do. NumPy hands it every call made on it, and it hands them on to its trace. It knows what is the same on
+every call (shape, dtype, memory layout, from an example: the array of this one run), and refuses to tell its
+values.
+"""
+
+import functools
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..recording import Recorded, current_trace, function_name, line_of, users_place
+from ..rules.indexing import getitem
+from ..rules.shapes import astype
+
+Function = Callable[..., Any]
+PLAIN = (bool, int, float)
+
+
+class CaptureError(RuntimeError):
+    """Raised when a function does what a program cannot; names the line and what to write instead."""
+
+
+def refuse(what: str, instead: str) -> CaptureError:
+    """Make the error that says what cannot be captured, on which of the user's lines, and what to write."""
+    file, line = line_of(users_place())
+    error = CaptureError(f"{file}:{line}: {what} under jit; {instead}")
+    tracing = current_trace()
+    if tracing is not None:
+        tracing.refused = tracing.refused or error
+    return error
+
+
+class Traced:
+    """Stands for an array, or a Python number, that is another one on each call of the program."""
+
+    __slots__ = ("call", "example", "name", "tracing")
+    __hash__ = object.__hash__
+    __array_priority__ = 1
+
+    def __init__(self, tracing: Any, example: Any, call: Any = None, name: str | None = None):
+        self.tracing = tracing
+        self.example = example
+        self.call = call
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Traced({self.name or 'value'}, example={self.example!r})"
+
+    # What is known of it: the same on every call
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.example.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        return self.example.dtype  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.example)
+
+    def __getattr__(self, name: str) -> Any:
+        example = object.__getattribute__(self, "example")
+        if name in ("ndim", "size", "nbytes", "itemsize", "strides", "flags"):
+            return getattr(example, name)
+        if self._seen_elsewhere and not name.startswith("__"):
+            return getattr(example, name)
+        if name in METHODS and hasattr(example, name):
+            return functools.partial(self._method, METHODS[name])
+        if name in VALUES and hasattr(example, name):
+            raise refuse(f"{name} reads values that only a call will have", VALUES[name])
+        raise AttributeError(f"{type(example).__name__!r} object under jit has no attribute {name!r}")
+
+    # What happens to it: written down
+
+    def _method(self, fn: Function, *args: Any, **kwargs: Any) -> Any:
+        return self.tracing.call(fn, (self, *args), kwargs)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if current_trace() is not self.tracing:
+            return elsewhere(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+        if any(isinstance(x, Recorded) for x in inputs):
+            return NotImplemented  # it is the Tensor's turn, which has a Traced inside
+        if kwargs.get("out") is not None or method == "at":
+            raise refuse(f"np.{ufunc.__name__} writing into an array is lost", "use what it returns")
+        fn = ufunc if method == "__call__" else getattr(ufunc, method)
+        return self.tracing.call(fn, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if current_trace() is not self.tracing:
+            return elsewhere(func, args, kwargs)
+        if any(issubclass(kind, Recorded) for kind in types):
+            return NotImplemented
+        if kwargs.get("out") is not None:
+            raise refuse(f"{function_name(func)} writing into an array is lost", "use what it returns")
+        return self.tracing.call(func, args, kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.tracing.call(getitem, (self, index))
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """Return the elements in another shape."""
+        new = shape[0] if len(shape) == 1 else shape
+        return self.tracing.call(np.reshape, (self, new), {} if order == "C" else {"order": order})
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return the axes in another order."""
+        order = axes[0] if len(axes) == 1 else axes or None
+        return self.tracing.call(np.transpose, (self, order))
+
+    @property
+    def T(self) -> Any:
+        """The axes in reversed order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return self.tracing.call(np.swapaxes, (self, -1, -2))
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return self.tracing.call(np.real, (self,))
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return self.tracing.call(np.imag, (self,))
+
+    def copy(self, order: str = "C") -> Any:
+        """Return a copy, in this order of memory."""
+        return self.tracing.call(np.copy, (self, order))
+
+    def flatten(self, order: str = "C") -> Any:
+        """Return a copy in one axis."""
+        return self.copy(order).reshape(-1, order=order)
+
+    def __round__(self, decimals: int | None = None) -> Any:
+        return self.tracing.call(np.round, (self, decimals or 0))
+
+    def astype(self, dtype: Any, copy: bool = True, **how: Any) -> Any:
+        """Return the elements converted to another type."""
+        if how:
+            raise refuse(f"astype with {', '.join(how)}=", "leave that out")
+        return self if not copy and self.dtype == dtype else self.tracing.call(astype, (self, dtype))
+
+    def __pow__(self, exponent: Any) -> Any:
+        return self._power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        return self._power(base, self)
+
+    def _power(self, base: Any, exponent: Any) -> Any:
+        if isinstance(base, Recorded) or isinstance(exponent, Recorded):
+            return NotImplemented
+        array = isinstance(base, Traced) and isinstance(base.example, np.ndarray)
+        short = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's own ** calls
+        if array and type(exponent) in (int, float) and exponent in short and base.dtype.kind in "fc":
+            return self.tracing.call(short[exponent], (base,))
+        scalars = not any(isinstance(real(x), np.ndarray) for x in (base, exponent))
+        return self.tracing.call(operator.pow if scalars else np.power, (base, exponent))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise refuse("writing into an array", "write  x = tg.Tensor(x).at[index].set(value)  or np.where")
+
+    # What would read its values
+
+    @property
+    def _seen_elsewhere(self) -> bool:
+        """Whether another thread looks at it, to which a Tensor that is traced through is as it was."""
+        return self.call is None and self.tracing is not None and current_trace() is not self.tracing
+
+    def __bool__(self) -> bool:
+        if self._seen_elsewhere:
+            return bool(self.example)
+        answer: bool = self.tracing.branch(self)
+        return answer
+
+    def __float__(self) -> float:
+        if self._seen_elsewhere:
+            return float(self.example)
+        raise self._no_number("float(...)")
+
+    def __int__(self) -> int:
+        if self._seen_elsewhere:
+            return int(self.example)
+        raise self._no_number("int(...)")
+
+    def __index__(self) -> int:
+        if self._seen_elsewhere:
+            return int(self.example.__index__())
+        raise self._no_number("using a computed number as an index or a count")
+
+    def __complex__(self) -> complex:
+        raise self._no_number("complex(...)")
+
+    def _no_number(self, what: str) -> CaptureError:
+        return refuse(
+            f"{what} reads a value that only a call will have",
+            "return it, and convert it outside the function",
+        )
+
+    def __format__(self, spec: str) -> str:
+        if self._seen_elsewhere:
+            return format(self.example, spec)
+        raise refuse("printing a value that only a call will have", "return it, and print it outside")
+
+    def __str__(self) -> str:
+        return self.__format__("")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if self._seen_elsewhere:
+            return np.array(self.example, dtype=dtype)
+        raise refuse(
+            "np.asarray(...) of a value that only a call will have",
+            "use NumPy's functions on it as it is (np.stack([a, b]) joins arrays, x * np.ones(shape) fills "
+            "one), or make the function that needs a plain array a primitive with @tg.opaque",
+        )
+
+
+def real(value: Any) -> Any:
+    """Replace every Traced in an argument by its example."""
+    kind = type(value)
+    if kind is Traced:
+        return value.example
+    if kind is list or isinstance(value, tuple):
+        items = [real(item) for item in value]
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
+    if kind is dict:
+        return {key: real(item) for key, item in value.items()}
+    if kind is slice:
+        return slice(real(value.start), real(value.stop), real(value.step))
+    return value
+
+
+def traced_in(value: Any) -> list[Traced]:
+    """List the stand-ins in an argument, however deep in lists, tuples and dicts."""
+    kind = type(value)
+    if kind is Traced:
+        return [value]
+    if kind is list or isinstance(value, tuple):
+        return [t for item in value for t in traced_in(item)]
+    if kind is dict:
+        return [t for item in value.values() for t in traced_in(item)]
+    if kind is slice:
+        return traced_in((value.start, value.stop, value.step))
+    return []
+
+
+METHODS: dict[str, Function] = {
+    name: getattr(np, name)
+    for name in (
+        *("all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conj", "conjugate"),
+        *("cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "prod", "ravel", "repeat", "round"),
+        *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "nonzero", "choose"),
+    )
+}
+VALUES = {
+    **dict.fromkeys(("item", "tolist", "tobytes", "dump", "dumps"), "return it, and read it outside"),
+    **dict.fromkeys(("fill", "put", "sort", "partition", "resize", "byteswap"), "use what NumPy returns"),
+}
+
+
+def owner(array: Any) -> Any:
+    """Return the array that holds the memory that a view looks at."""
+    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def elsewhere(fn: Function, args: Any, kwargs: Any) -> Any:
+    """Answer a call that is not part of the trace: another thread uses a Tensor that is being traced through.
+
+    It gets the array that the Tensor had. What was computed inside the trace must not be used outside of it.
+    """
+    for value in [*traced_in(tuple(args)), *traced_in(kwargs)]:
+        if value.call is not None or value.tracing is None:
+            raise CaptureError(
+                "a value computed inside a jitted function was used outside of it; return it from there"
+            )
+    return fn(*real(tuple(args)), **real(kwargs))
+
+
+def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
+    """Make an operator, and its reflection: a ufunc, or between Python's numbers Python's own operator."""
+
+    def call(self: Traced, a: Any, b: Any, other: Any) -> Any:
+        if isinstance(other, Recorded):
+            return NotImplemented
+        numbers = type(self.example) in PLAIN and type(real(other)) in PLAIN
+        return self.tracing.call(plain if numbers else ufunc, (a, b))
+
+    return (
+        lambda self, other: call(self, self, other, other),
+        lambda self, other: call(self, other, self, other),
+    )
+
+
+def _unary(ufunc: np.ufunc, plain: Function) -> Function:
+    return lambda self: self.tracing.call(plain if type(self.example) in PLAIN else ufunc, (self,))
+
+
+def _in_place(symbol: str) -> Function:
+    def operate(self: Traced, other: Any) -> Any:
+        raise refuse(
+            f"{symbol} would change an array in place", f"write  x = x {symbol[:-1]} y, which makes a new one"
+        )
+
+    return operate
+
+
+for _name, _ufunc in {
+    **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "matmul": np.matmul},
+    **{"floordiv": np.floor_divide, "mod": np.remainder, "and": np.bitwise_and, "or": np.bitwise_or},
+    **{"xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift, "divmod": np.divmod},
+}.items():
+    _plain = divmod if _name == "divmod" else getattr(operator, f"__{_name}__")
+    _forward, _reflected = _binary(_ufunc, _plain)
+    setattr(Traced, f"__{_name}__", _forward)
+    setattr(Traced, f"__r{_name}__", _reflected)
+for _name, _ufunc in {
+    **{"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal},
+    **{"eq": np.equal, "ne": np.not_equal},
+}.items():
+    setattr(Traced, f"__{_name}__", _binary(_ufunc, getattr(operator, f"__{_name}__"))[0])
+for _name, _ufunc in {
+    "neg": np.negative,
+    "pos": np.positive,
+    "abs": np.absolute,
+    "invert": np.invert,
+}.items():
+    setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
+for _name, _symbol in {
+    **{"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**=", "ifloordiv": "//="},
+    **{"imod": "%=", "iand": "&=", "ior": "|=", "ixor": "^=", "ilshift": "<<=", "irshift": ">>="},
+    "imatmul": "@=",
+}.items():
+    setattr(Traced, f"__{_name}__", _in_place(_symbol))
