@@ -1,10 +1,11 @@
 """Training steps written by hand in NumPy, with arrays made once, and the workloads they are for.
 
-`plain_step` is the floor: what an expert writes who follows the formulas, one call for each operation, its result
-in an array made once. `tricky_step` does all that was found to be faster still: all parameters lie in one
-array, all gradients in another, so that an optimizer moves everything with a few calls; weights lie column by
-column, which suits the products; and sums are products with ones, which rounds them in another order. In both
-the mean over the batch, and for SGD the learning rate too, are multiplied into the smallest array there is.
+`plain_step` is the floor: what an expert writes who follows the formulas, one call for each operation, its
+result in an array made once. `tricky_step` does all that was found to be faster still: all parameters lie
+in one array, all gradients in another, so that an optimizer moves everything with a few calls; weights lie
+column by column, which suits the products; and sums are products with ones, which rounds them in another
+order. In both the mean over the batch, and for SGD the learning rate, are multiplied into the smallest
+array there is.
 """
 
 import itertools
