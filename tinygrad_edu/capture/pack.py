@@ -6,6 +6,7 @@ into a second, `spare` array, and the two change places once the step has succee
 fails leaves every parameter as it was, and an array that somebody has kept is never written to.
 """
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -240,6 +241,11 @@ def blocks(arrays: Sequence[Any]) -> list[Block]:
     ]
 
 
+# Python without a global lock counts references in several places: there, every step gets new arrays
+COUNTED = getattr(sys, "_is_gil_enabled", lambda: True)()
+NEVER = -(1 << 30)
+
+
 class Pack:
     """One flat array, its parts for the program to write to, and locked views of them to hand out."""
 
@@ -252,7 +258,7 @@ class Pack:
         self.chosen: dict[tuple[int, ...], tuple[Any, ...]] = {}
         self.watched = (flat, *self.public)
         del flat
-        self.alone = self.holders()
+        self.alone = self.holders() if COUNTED else NEVER
 
     def choose(self, numbers: tuple[int, ...]) -> tuple[Any, ...]:
         """Return some of the arrays, by number, and remember them."""
