@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,8 @@ from .changing import Changing
 from .lookup import as_array
 
 Shape: TypeAlias = tuple[int | None, ...]
+
+FEW = 16  # outputs
 
 _training: ContextVar[bool] = ContextVar("tinygrad_edu_training", default=False)
 
@@ -114,9 +116,10 @@ class Layer(Changing):
             values = initial(tuple(shape), self.dtype)
         if np.shape(values) != tuple(shape):
             raise ValueError(f"the initializer of {name} gave shape {np.shape(values)} instead of {shape}")
-        # column by column in memory: the products of a layer with few outputs are then up to twice as fast
-        columns = np.asfortranarray(values, self.dtype)
-        return Tensor(columns.reshape(shape), requires_grad=True, name=f"{self.name}.{name}")
+        # with few outputs, products are up to twice as fast with the columns one after the other in memory
+        order: Literal["F", "C"] = "F" if len(shape) == 2 and shape[1] <= FEW else "C"
+        laid_out = np.array(values, self.dtype, order=order)
+        return Tensor(laid_out, requires_grad=True, name=f"{self.name}.{name}")
 
     def __call__(self, x: Any) -> Any:
         """Return the output for the input x, after making the parameters if there are none yet."""
