@@ -95,9 +95,8 @@ def plan(
 ) -> Plan:
     """Decide where every result is kept.
 
-    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place
-    in a flat array already; those of `flats` serve for nothing else, but may be overwritten when all is
-    read.
+    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place in
+    a flat array already; one of `flats` is free, like a buffer, when all in it has been read.
     """
     inputs = set(inputs)
     root, views = roots(calls, inputs)
@@ -106,7 +105,6 @@ def plan(
     for part, flat in placed.items():  # a flat array is read wherever its parts are
         end = len(calls) if part in out_of_here else last.get(part, 0)
         last[flat] = max(last.get(flat, 0), end)
-    flats = set(flats)
     buffer: dict[Traced, Traced] = {flat: flat for flat in flats}
     free: dict[Any, list[Traced]] = {}
     ending: dict[int, dict[Traced, None]] = {}
@@ -129,7 +127,7 @@ def plan(
             if out not in last:
                 release(out)
         for value in ending.get(i, []):
-            if value in buffer and buffer[value] not in flats:
+            if value in buffer:
                 release(value)
     return Plan(root, views, buffer)
 
