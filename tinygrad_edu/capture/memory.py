@@ -95,8 +95,8 @@ def plan(
 ) -> Plan:
     """Decide where every result is kept.
 
-    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place in
-    a flat array already; one of `flats` is free, like a buffer, when all in it has been read.
+    `escaping` values are handed out, so that they need arrays of their own. `placed` roots have their place
+    in a flat array already; one of `flats` is free, like a buffer, when all in it has been read.
     """
     inputs = set(inputs)
     root, views = roots(calls, inputs)
