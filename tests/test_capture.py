@@ -3,6 +3,7 @@
 import copy as copying
 import dataclasses
 import pickle
+import signal
 import threading
 import types
 import warnings
@@ -1107,3 +1108,34 @@ def test_results_of_steps_that_change_tensors_say_where_their_gradient_went() ->
     loss = f(V)
     with pytest.raises(RuntimeError, match=r"jitted function returned.*call backward\(\) inside"):
         loss.backward()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs signals at given times")
+def test_an_interruption_never_leaves_half_a_step() -> None:
+    def interrupt(*details: Any) -> None:
+        raise KeyboardInterrupt
+
+    params, optimizer = parameters(), nn.Adam(1e-4)
+    step = tg.jit(softmax_regression(params, optimizer))
+    step(X, Y)
+    random = np.random.default_rng(0)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        for _ in range(500):
+            seen = (params[0].data, params[1].data, optimizer.iterations)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(5e-5, 2e-4))
+                while True:
+                    seen = (params[0].data, params[1].data, optimizer.iterations)
+                    step(X, Y)
+            except KeyboardInterrupt:
+                interrupted += 1
+            now = (params[0].data, params[1].data, optimizer.iterations)
+            moved = {a is not b for a, b in zip(now[:2], seen[:2], strict=True)} | {now[2] != seen[2]}
+            assert len(moved) == 1, "parameters and counts have moved together, or not at all"
+            assert params[0].grad is None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted == 500
