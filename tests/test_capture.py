@@ -648,7 +648,7 @@ def test_what_is_asked_of_a_function_of_no_arguments_and_of_constants() -> None:
     assert f(True, True, "a")[0] is True
 
 
-# Found by trying to break it -----------------------------------------------------------------------------
+# Corner cases --------------------------------------------------------------------------------------------
 
 
 def test_memory_order_survives() -> None:
@@ -772,10 +772,10 @@ def square(x: Any) -> Any:
     return x**2
 
 
-# ... and by two more readers
+# Like the function that is not captured ---------------------------------------------------------------
 
 
-def agree(make: Any, *calls: Any) -> None:
+def assert_as_eager(make: Any, *calls: Any) -> None:
     """Make a function twice, capture one of them, and compare what they return on several calls."""
     eager, captured = make(), make()
     step = tg.jit(captured)
@@ -797,7 +797,7 @@ def test_constant_arrays_are_those_of_each_use() -> None:
             found.append(np.sum(x * m))
         return np.stack(found)
 
-    agree(lambda: masks, (V,), (V * 2,))
+    assert_as_eager(lambda: masks, (V,), (V * 2,))
 
 
 def test_views_of_equal_values_keep_their_memory() -> None:
@@ -820,17 +820,17 @@ def test_views_of_equal_values_keep_their_memory() -> None:
         return np.tanh(x)[0] * 0 + h2 + np.sum(np.exp(x))
 
     for f in (split, broadcast, through):
-        agree(lambda f=f: f, (np.arange(4.0),), (np.arange(4.0) + 1,))
+        assert_as_eager(lambda f=f: f, (np.arange(4.0),), (np.arange(4.0) + 1,))
 
 
 def test_names_of_imported_functions_are_nobody_elses() -> None:
     sp = pytest.importorskip("scipy.special")
-    agree(lambda: lambda x: np.sum(sp.erf(x)) + sp.erf(x)[0], (V,), (V * 2,))
-    agree(lambda: lambda x: np.sum(np.ldexp(x, 3)) + sp.eval_hermite(3, x), (V,), (V * 2,))
+    assert_as_eager(lambda: lambda x: np.sum(sp.erf(x)) + sp.erf(x)[0], (V,), (V * 2,))
+    assert_as_eager(lambda: lambda x: np.sum(np.ldexp(x, 3)) + sp.eval_hermite(3, x), (V,), (V * 2,))
 
 
 def test_shapes_that_depend_on_numbers_of_numpy() -> None:
-    agree(lambda: lambda x, i: np.sum(x[i:] * 2), (V, np.int64(1)), (V, np.int64(2)))
+    assert_as_eager(lambda: lambda x, i: np.sum(x[i:] * 2), (V, np.int64(1)), (V, np.int64(2)))
     cannot(lambda x: x[np.argmax(x[0]) :], "shape")
     cannot(lambda x: np.broadcast_to(x, (np.sum(x > 9), 6, 4)), "shape")
     cannot(lambda x: np.roots(x[0]), "shape")
@@ -849,11 +849,13 @@ def test_a_refusal_that_is_caught_is_a_refusal() -> None:
 
 def test_algebra_changes_no_bit() -> None:
     with np.errstate(all="ignore"):
-        agree(lambda: lambda x: x / np.array([0.0, -0.0, 0.0]), (V,))
-        agree(lambda: lambda x: np.hypot.reduce(x[None, :1] * -1, axis=1), (V,))
-        agree(lambda: lambda c: c * 1 + c**2 + c**0.5 + c**-1, (V + 1j,), (np.array([np.inf + 0j, 1, 2]),))
+        assert_as_eager(lambda: lambda x: x / np.array([0.0, -0.0, 0.0]), (V,))
+        assert_as_eager(lambda: lambda x: np.hypot.reduce(x[None, :1] * -1, axis=1), (V,))
+        assert_as_eager(
+            lambda: lambda c: c * 1 + c**2 + c**0.5 + c**-1, (V + 1j,), (np.array([np.inf + 0j, 1, 2]),)
+        )
     columns = np.asfortranarray(RNG.normal(size=(50, 40)))
-    agree(lambda: lambda x: np.sum(x + np.ones(x.shape)), (columns,))
+    assert_as_eager(lambda: lambda x: np.sum(x + np.ones(x.shape)), (columns,))
 
 
 def test_copies_stay_copies() -> None:
@@ -890,7 +892,9 @@ def test_settings_of_any_type_are_watched() -> None:
     assert g(1.0).data == 3
 
 
-def optimized(optimizer: Any, change: Any, steps: int = 3) -> Any:
+def assert_change_is_seen(optimizer: Any, change: Any, steps: int = 3) -> None:
+    """Change a setting between steps: a captured step goes on as an eager one, and not as one unchanged."""
+
     def make() -> Any:
         w, made = Tensor(np.array([1.0, 2.0]), requires_grad=True), optimizer()
 
@@ -899,34 +903,32 @@ def optimized(optimizer: Any, change: Any, steps: int = 3) -> Any:
             made.apply([w])
             return w.data
 
-        step.change = lambda: change(made)  # type: ignore[attr-defined]
-        return step
+        return made, step
 
-    eager, function = make(), make()
-    captured = tg.jit(function)
+    (first, eager), (second, function), (_, unchanged) = make(), make(), make()
+    captured, x = tg.jit(function), np.ones(2)
     for i in range(3 * steps):
         if i == steps:
-            eager.change(), function.change()
-        np.testing.assert_array_equal(captured(np.ones(2)), eager(np.ones(2)))
-    return captured
+            change(first), change(second)
+        expected, otherwise = eager(x), unchanged(x)
+        np.testing.assert_array_equal(captured(x), expected)
+    assert np.any(expected != otherwise)
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda o: setattr(o, "nesterov", True),
-        lambda o: setattr(o, "weight_decay", 0.5),
-        lambda o: setattr(o, "clipnorm", 0.1),
-        lambda o: setattr(o, "momentum", 0.1),
-        lambda o: setattr(o, "iterations", 0),
-    ],
+    ("name", "value"),
+    [("nesterov", True), ("weight_decay", 0.5), ("clipnorm", 0.1), ("momentum", 0.1), ("learning_rate", 0.1)],
 )
-def test_settings_of_optimizers_are_watched(change: Any) -> None:
-    optimized(lambda: nn.SGD(0.01, momentum=0.9), change)
+def test_settings_of_optimizers_are_watched(name: str, value: Any) -> None:
+    assert_change_is_seen(lambda: nn.SGD(0.01, momentum=0.9), lambda sgd: setattr(sgd, name, value))
+
+
+def test_steps_that_are_counted_anew_are_watched() -> None:
+    assert_change_is_seen(lambda: nn.SGD(lambda t: 0.1 / (1 + t)), lambda sgd: setattr(sgd, "iterations", 0))
 
 
 def test_a_momentum_that_begins_later_keeps_what_is_remembered() -> None:
-    optimized(lambda: nn.RMSprop(0.1), lambda o: setattr(o, "momentum", 0.5))
+    assert_change_is_seen(lambda: nn.RMSprop(0.1), lambda rmsprop: setattr(rmsprop, "momentum", 0.5))
 
 
 def test_several_updates_in_one_step_count_as_several() -> None:
@@ -944,8 +946,8 @@ def test_several_updates_in_one_step_count_as_several() -> None:
         return step
 
     ones = (np.ones(2),)
-    agree(lambda: make(nn.Adam(0.1)), ones, ones, ones)
-    agree(lambda: make(nn.SGD(lambda t: 0.1 / (1 + t))), ones, ones)
+    assert_as_eager(lambda: make(nn.Adam(0.1)), ones, ones, ones)
+    assert_as_eager(lambda: make(nn.SGD(lambda t: 0.1 / (1 + t))), ones, ones)
 
 
 def test_one_optimizer_for_two_alternating_sets_makes_two_programs() -> None:
@@ -1065,8 +1067,10 @@ def test_a_layer_that_keeps_arrays_trains_call_by_call() -> None:
 
 def test_small_things_that_once_failed() -> None:
     w = Tensor([1.0], requires_grad=True)
-    agree(lambda: lambda x: (x / np.full_like(w * x, 2.0) * (w * x)).data, (np.ones(1),), (np.ones(1) * 3,))
-    agree(lambda: lambda x: x.trace(), (np.eye(3),))
+    assert_as_eager(
+        lambda: lambda x: (x / np.full_like(w * x, 2.0) * (w * x)).data, (np.ones(1),), (np.ones(1) * 3,)
+    )
+    assert_as_eager(lambda: lambda x: x.trace(), (np.eye(3),))
     m = np.tri(3)
     a, b = (Tensor(np.ones((3, 3)), requires_grad=True) for _ in range(2))
 
@@ -1084,10 +1088,10 @@ def test_small_things_that_once_failed() -> None:
     def doubled(parts: Any) -> Any:
         return np.array(parts["x"]) * 2
 
-    agree(lambda: lambda x: doubled({"x": x}), (V,), (V * 2,))
+    assert_as_eager(lambda: lambda x: doubled({"x": x}), (V,), (V * 2,))
     with pytest.raises(CaptureError, match=r"opaque function of a Tensor.*tg\.primitive"):
         tg.jit(lambda x: doubled(Tensor(x)))(V)
-    agree(lambda: lambda x: np.concatenate([x, x], dtype=np.float32), (V,))
+    assert_as_eager(lambda: lambda x: np.concatenate([x, x], dtype=np.float32), (V,))
     with pytest.raises(CaptureError, match="%="):
         tg.jit(lambda x: x.__imod__(2))(V)
     with pytest.raises(CaptureError, match="SimpleNamespace that holds results"):
