@@ -15,6 +15,7 @@ from . import (
     schedules,
 )
 from .activations import leaky_relu, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
+from .base_optimizer import Optimizer
 from .callbacks import Callback, EarlyStopping, History, LambdaCallback
 from .initializers import set_random_seed
 from .layers import Activation, Dense, Dropout, Flatten, Input, Layer
@@ -28,7 +29,7 @@ from .losses import (
     sparse_categorical_crossentropy,
 )
 from .model import Sequential
-from .optimizers import SGD, Adagrad, Adam, Optimizer, RMSprop
+from .optimizers import SGD, Adagrad, Adam, RMSprop
 
 __all__ = [
     "SGD",

@@ -1,11 +1,10 @@
 """`Sequential`: layers one after the other, f(X) = f_M(... f_2(f_1(X))), and how they are trained.
 
 The one idea: training repeats four lines, `_learn`: predict, compute the loss, go backward, move the
-parameters. Everything else here feeds them batches and writes down what came out. The four lines run as one
-captured program (see `capture`), unless asked not to.
+parameters. `epochs` feeds them batches and adds up what came out. The four lines run as one captured program
+(see `capture`), unless asked not to.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,8 +18,9 @@ from ..recording import Recorded, no_grad
 from ..tensor import Tensor
 from . import losses, metrics, optimizers
 from .callbacks import Callback, History
+from .epochs import Run, Totals, mean
 from .layers import Input, Layer, training
-from .lookup import as_array
+from .metrics import get as get_metric
 from .progress import Progress, describe
 
 FLOAT_LABELS = (losses.mean_squared_error, losses.mean_absolute_error, losses.binary_crossentropy)
@@ -163,7 +163,7 @@ class Sequential(Layer):
             raise ValueError('compile needs a loss, such as loss="categorical_crossentropy" or loss="mse"')
         wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
-        self.metrics = [_metric(metric) for metric in wanted]
+        self.metrics = [get_metric(metric) for metric in wanted]
         self.run_eagerly, self._step = run_eagerly, jit(self._learn)
 
     def _learn(self, x: Any, y: Any) -> tuple[Any, Any]:
@@ -258,7 +258,7 @@ class Sequential(Layer):
         whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
         x, y, validation = self._apart(x, y, validation_split, validation_data)
         told = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        run = _Run(self, told, Progress(verbose, epochs), whole["batch_size"])
+        run = Run(self, told, Progress(verbose, epochs), whole["batch_size"])
         try:
             with training():
                 run.begin()
@@ -285,7 +285,7 @@ class Sequential(Layer):
         x, y = self._examples(x, y)
         with training():
             loss, y_pred = self._train_step(x, y)
-        logs = {"loss": loss, **{name: _mean(metric(y, y_pred)) for name, metric in self.metrics}}
+        logs = {"loss": loss, **{name: mean(metric(y, y_pred)) for name, metric in self.metrics}}
         return _listed(logs)
 
     def evaluate(
@@ -314,7 +314,7 @@ class Sequential(Layer):
 
     def _test(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
         """Average the loss and metrics over batches; the calls are recorded, for losses that look back."""
-        totals = _Totals(self.metrics)
+        totals = Totals(self.metrics)
         with training(False):
             for start in range(0, len(x), batch_size):
                 part, labels = x[start : start + batch_size], y[start : start + batch_size]
@@ -516,111 +516,6 @@ class Sequential(Layer):
                 f"Non-trainable params: {self.count_params() - trainable:,}",
             ]
         )
-
-
-class _Totals:
-    """Adds up the loss and metrics of batches, each weighted with its number of examples."""
-
-    def __init__(self, wanted: list[tuple[str, metrics.Metric]]):
-        self.metrics = [metric for _, metric in wanted]
-        self.names = ["loss", *(name for name, _ in wanted)]
-        self.sums = [0.0] * len(self.names)
-        self.count = 0
-
-    def add(self, loss: float, y_true: Any, y_pred: Any) -> None:
-        size = len(y_true)
-        self.count += size
-        self.sums[0] += loss * size
-        for i, metric in enumerate(self.metrics, 1):
-            self.sums[i] += _mean(metric(y_true, y_pred)) * size
-
-    def means(self) -> dict[str, float]:
-        return {name: total / self.count for name, total in zip(self.names, self.sums, strict=True)}
-
-
-class _Run:
-    """One run of `fit`: goes through epochs, and tells the callbacks and the progress bar."""
-
-    def __init__(self, model: Sequential, callbacks: list[Callback], progress: Progress, batch_size: int):
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks needs Callback objects, and got {callback!r}")
-        self.model, self.progress, self.batch_size = model, progress, batch_size
-        self.history = History()
-        self.callbacks = [self.history, *callbacks]
-        # both of Keras's names for each event; those that do nothing are left out, since batches are many
-        self.before_batch = self.watching("on_train_batch_begin", "on_batch_begin")
-        self.after_batch = self.watching("on_train_batch_end", "on_batch_end")
-        self.warned = False
-
-    def watching(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
-        """Return what the callbacks do about events, where it is more than nothing."""
-        return [
-            getattr(callback, event)
-            for callback in self.callbacks
-            for event in events
-            if event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
-        ]
-
-    def begin(self) -> None:
-        self.model.zero_grad()
-        self.model.stop_training = False
-        self.model.history = self.history
-        for callback in self.callbacks:
-            callback.model = self.model
-        self.tell("on_train_begin")
-
-    def tell(self, event: str, *details: Any) -> None:
-        for callback in self.callbacks:
-            getattr(callback, event)(*details)
-
-    def epoch(self, epoch: int, x: Any, y: Any, order: Any, validation: Any, test_size: int | None) -> None:
-        self.tell("on_epoch_begin", epoch)
-        logs = self.batches(epoch, x, y, order)
-        if validation is not None:
-            # only the speed depends on how many are predicted at once
-            tested = self.model._test(validation[0], validation[1], test_size or max(self.batch_size, 1000))
-            logs |= {f"val_{name}": value for name, value in tested.items()}
-        if not math.isfinite(logs["loss"]) and not self.warned:
-            self.warned = True
-            warnings.warn(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
-                "check that the inputs are scaled (x / 255 for images) and finite",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        self.tell("on_epoch_end", epoch, logs)
-        self.progress.end_epoch(epoch, logs)
-
-    def batches(self, epoch: int, x: Any, y: Any, order: Any) -> dict[str, float]:
-        """Take a step for each batch of an epoch."""
-        size, step = self.batch_size, self.model._train_step
-        totals = _Totals(self.model.metrics)
-        for start in self.progress.steps(epoch, range(0, len(x), size)):
-            if order is None:
-                part, labels = x[start : start + size], y[start : start + size]
-            else:
-                chosen = order[start : start + size]
-                part, labels = x.take(chosen, 0), y.take(chosen, 0)
-            for tell in self.before_batch:
-                tell(start // size, {})
-            loss, y_pred = step(part, labels)
-            totals.add(loss, labels, y_pred)
-            for tell in self.after_batch:
-                tell(start // size, totals.means())
-        return totals.means()
-
-
-def _metric(metric: Any) -> tuple[str, metrics.Metric]:
-    return metrics.get(metric)
-
-
-def _mean(values: Any) -> float:
-    """Average what a metric returned, for each example or for all."""
-    values = as_array(values)
-    if values.dtype.kind == "b" and values.ndim:
-        return int(np.count_nonzero(values)) / int(values.size)
-    return float(values.mean())
 
 
 def _listed(logs: dict[str, float]) -> Any:

@@ -1,0 +1,126 @@
+"""One run of `Sequential.fit`: epochs of batches, and who is told about them.
+
+The one idea: `Run` goes through the batches and calls the model's step for each; `Totals` adds up what came
+out. What a step does, stands in `model`; what is told, in `callbacks` and `progress`.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import metrics
+from .callbacks import Callback, History
+from .lookup import as_array
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .model import Sequential
+
+
+class Totals:
+    """Adds up the loss and metrics of batches, each weighted with its number of examples."""
+
+    def __init__(self, wanted: list[tuple[str, metrics.Metric]]):
+        self.metrics = [metric for _, metric in wanted]
+        self.names = ["loss", *(name for name, _ in wanted)]
+        self.sums = [0.0] * len(self.names)
+        self.count = 0
+
+    def add(self, loss: float, y_true: Any, y_pred: Any) -> None:
+        """Add one batch."""
+        size = len(y_true)
+        self.count += size
+        self.sums[0] += loss * size
+        for i, metric in enumerate(self.metrics, 1):
+            self.sums[i] += mean(metric(y_true, y_pred)) * size
+
+    def means(self) -> dict[str, float]:
+        """Return the means so far, by their names."""
+        return {name: total / self.count for name, total in zip(self.names, self.sums, strict=True)}
+
+
+class Run:
+    """One run of `fit`: goes through epochs, and tells the callbacks and the progress bar."""
+
+    def __init__(self, model: "Sequential", callbacks: list[Callback], progress: Progress, batch_size: int):
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks needs Callback objects, and got {callback!r}")
+        self.model, self.progress, self.batch_size = model, progress, batch_size
+        self.history = History()
+        self.callbacks = [self.history, *callbacks]
+        # both of Keras's names for each event; those that do nothing are left out, since batches are many
+        self.before_batch = self.watching("on_train_batch_begin", "on_batch_begin")
+        self.after_batch = self.watching("on_train_batch_end", "on_batch_end")
+        self.warned = False
+
+    def watching(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
+        """Return what the callbacks do about events, where it is more than nothing."""
+        return [
+            getattr(callback, event)
+            for callback in self.callbacks
+            for event in events
+            if event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
+        ]
+
+    def begin(self) -> None:
+        """Make the model ready, and tell the callbacks."""
+        self.model.zero_grad()
+        self.model.stop_training = False
+        self.model.history = self.history
+        for callback in self.callbacks:
+            callback.model = self.model
+        self.tell("on_train_begin")
+
+    def tell(self, event: str, *details: Any) -> None:
+        """Tell all callbacks about an event."""
+        for callback in self.callbacks:
+            getattr(callback, event)(*details)
+
+    def epoch(self, epoch: int, x: Any, y: Any, order: Any, validation: Any, test_size: int | None) -> None:
+        """Take a step for each batch, then test, where `validation` is what to test with."""
+        self.tell("on_epoch_begin", epoch)
+        logs = self.batches(epoch, x, y, order)
+        if validation is not None:
+            # only the speed depends on how many are predicted at once
+            tested = self.model._test(validation[0], validation[1], test_size or max(self.batch_size, 1000))
+            logs |= {f"val_{name}": value for name, value in tested.items()}
+        if not math.isfinite(logs["loss"]) and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
+                "check that the inputs are scaled (x / 255 for images) and finite",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self.tell("on_epoch_end", epoch, logs)
+        self.progress.end_epoch(epoch, logs)
+
+    def batches(self, epoch: int, x: Any, y: Any, order: Any) -> dict[str, float]:
+        """Take a step for each batch of an epoch."""
+        size, step = self.batch_size, self.model._train_step
+        totals = Totals(self.model.metrics)
+        for start in self.progress.steps(epoch, range(0, len(x), size)):
+            if order is None:
+                part, labels = x[start : start + size], y[start : start + size]
+            else:
+                chosen = order[start : start + size]
+                part, labels = x.take(chosen, 0), y.take(chosen, 0)
+            for tell in self.before_batch:
+                tell(start // size, {})
+            loss, y_pred = step(part, labels)
+            totals.add(loss, labels, y_pred)
+            for tell in self.after_batch:
+                tell(start // size, totals.means())
+        return totals.means()
+
+
+def mean(values: Any) -> float:
+    """Average what a metric returned, for each example or for all."""
+    values = as_array(values)
+    if values.dtype.kind == "b" and values.ndim:
+        return int(np.count_nonzero(values)) / int(values.size)
+    return float(values.mean())
