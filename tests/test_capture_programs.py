@@ -142,8 +142,13 @@ recipes = st.fixed_dictionaries(
 
 @given(recipe=recipes)
 def test_captured_steps_equal_eager_steps(recipe: Any) -> None:
+    assert_captured_equals_eager(recipe, compiled=False)
+
+
+def assert_captured_equals_eager(recipe: Any, compiled: bool) -> None:
+    """Take three steps both ways, and compare everything there is."""
     eager, captured = World(recipe), World(recipe)
-    step = tg.jit(captured.step)
+    step = tg.jit(captured.step, compiled)
     random = np.random.default_rng(1)
     kept: list[tuple[Any, Any]] = []
     with np.errstate(all="ignore"):

@@ -4,6 +4,7 @@ An engine imports its library when it is called, so that whatever is not install
 same network on the same numbers, and each step ends with the loss as one of Python's floats.
 """
 
+import functools
 import importlib.util
 import itertools
 import math
@@ -128,12 +129,12 @@ def eager(workload: Workload) -> Trainer:
     return stepwise(step)
 
 
-def jitted(workload: Workload) -> Trainer:
-    x, onehot, step = jitted_step(workload)
+def jitted(workload: Workload, compiled: bool = False) -> Trainer:
+    x, onehot, step = jitted_step(workload, compiled)
     return stepwise(lambda: float(step(x, onehot)))
 
 
-def jitted_step(workload: Workload) -> tuple[Any, Any, Any]:
+def jitted_step(workload: Workload, compiled: bool = False) -> tuple[Any, Any, Any]:
     """Return x, the labels, and the step `(x, y) -> loss` under `tg.jit`, not called yet."""
     import tinygrad_edu as tg
     from tinygrad_edu import nn
@@ -151,7 +152,7 @@ def jitted_step(workload: Workload) -> tuple[Any, Any, Any]:
     ]
     parameters, optimizer = [p for layer in layers for p in layer.parameters], _optimizer(workload)
 
-    @tg.jit
+    @tg.jit(compiled=compiled)
     def step(x: Any, y: Any) -> Any:
         for layer in layers:
             x = layer(x)
@@ -422,6 +423,7 @@ ENGINES = {
     "every trick": Engine(by_hand_with_every_trick),
     "ours eager": Engine(eager, ("tinygrad_edu",)),
     JITTED: Engine(jitted, ("tinygrad_edu",)),
+    "ours compiled": Engine(functools.partial(jitted, compiled=True), ("tinygrad_edu", "numba")),
     "PyTorch eager": Engine(pytorch, ("torch",)),
     "torch.compile": Engine(torch_compile, ("torch",)),
     "JAX jit": Engine(jax_jit, ("jax",)),

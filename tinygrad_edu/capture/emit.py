@@ -21,6 +21,7 @@ import numpy as np
 from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
+from .loops import FUNCTIONS, Loop, call_text, helpers, written
 from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
@@ -82,6 +83,7 @@ class _Writer:
         self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
         self.imported: dict[Any, str] = {}
+        self.loops: dict[Loop, str] = {}
         self.setup: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.nbytes = 0
@@ -288,6 +290,19 @@ class _Writer:
         given = ", ".join([*texts, *self._options(call.kwargs)])
         return f"{self.function(fn)}({given}, out={into})"
 
+    def _loop(self, loop: Loop) -> list[str]:
+        """Write the lines that run a loop, which is called after what it makes; make arrays to hand out."""
+        self.imports.add("from numba import njit")
+        given = [self.name(value) for value in (*loop.inputs, *loop.outs)]
+        handed = [v for v in loop.outs if v not in self.buffer and v not in self.program.places]
+        made = [f"{self.name(value)} = {self._empty(value)}" for value in handed]
+        self.loops[loop] = name = self.unique(f"loop_{self.name(loop.outs[-1])}")
+        return [*made, *call_text(name, given)]
+
+    def _wish(self, value: Traced) -> str:
+        """Return what a value would be called if nothing else had that name."""
+        return self.names.get(value) or self.wishes.get(value) or self.wishes.plain(value)
+
     def _with_arrays(self, args: Any) -> Iterator[str]:
         """Write the arguments of an elementwise call, its constant numbers as arrays that are made once."""
         arrays = [arg.example if type(arg) is Traced else arg for arg in args]
@@ -322,6 +337,9 @@ class _Writer:
             if hoisted:
                 self.hoisted.add(call.out)
                 self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
+            elif isinstance(call.fn, Loop):
+                first, *others = self._loop(call.fn)
+                self.lines += [(first, self._comment(call)), *((line, "") for line in others)]
             else:
                 how = ", ".join(f"{key}={value!r}" for key, value in (call.errors or {}).items())
                 guard = f"with np.errstate({how}): " if how else ""
@@ -421,6 +439,10 @@ class _Writer:
             rows = list(_wrapped(signature, 96))
             head = "    def step(\n" + "".join(f"        {row},\n" for row in rows) + "    ):"
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
+        loops: list[str] = []
+        for loop, name in self.loops.items():
+            loops += [*written(loop, name, self._wish, Unique("njit", *FUNCTIONS, *"ijk")), "", ""]
+        text += [*helpers(loops), *loops]
         text += [f"def program({', '.join(names)}):"]
         text += [f"    {line}" for line in (*_aliases(self.called), *self.setup)]
         text += [""] if self.called or self.setup else []

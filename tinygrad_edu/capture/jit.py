@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from ..recording import LEAF, NotYet, apply, current_state, is_recording, line_of, make, pick, users_place
 from ..transforms import forgetful_node, leaves, rebuild
@@ -33,9 +33,9 @@ THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
 class Jitted:
     """What `jit` returns: calls the function through programs, and shows them."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], compiled: bool = False):
         functools.update_wrapper(self, function)
-        self.function = function
+        self.function, self.compiled = function, compiled
         self.programs: OrderedDict[Any, list[Prepared]] = OrderedDict()
         self.last: Prepared | None = None
         self.calls = self.traces = 0
@@ -44,7 +44,7 @@ class Jitted:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        bound = Jitted(self.function.__get__(instance))
+        bound = Jitted(self.function.__get__(instance), self.compiled)
         with contextlib.suppress(TypeError):  # no attributes: another one each time
             vars(instance)[self.name] = bound
         return bound
@@ -126,7 +126,7 @@ class Jitted:
             )
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
-        program = build(record._replace(result=[out.value for out in outs]))
+        program = build(record._replace(result=[out.value for out in outs]), self.compiled)
         for out, value in zip(outs, program.result, strict=True):
             out.value = value
             source = (
@@ -201,7 +201,7 @@ class Jitted:
     def __reduce__(self) -> Any:
         module = sys.modules.get(getattr(self, "__module__", ""))
         name = getattr(self, "__qualname__", "")
-        return name if getattr(module, name, None) is self else (jit, (self.function,))
+        return name if getattr(module, name, None) is self else (jit, (self.function, self.compiled))
 
     def __repr__(self) -> str:
         return f"<jit of {self.name}: {sum(map(len, self.programs.values()))} programs>"
@@ -262,7 +262,11 @@ def _warn(message: str) -> None:
     warnings.warn_explicit(message, RuntimeWarning, file, line)
 
 
-def jit(function: Callable[..., Any]) -> Jitted:
+@overload
+def jit(function: Callable[..., Any], compiled: bool = False) -> Jitted: ...
+@overload
+def jit(*, compiled: bool = False) -> Callable[[Callable[..., Any]], Jitted]: ...
+def jit(function: Callable[..., Any] | None = None, compiled: bool = False) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
     The first call with arguments of a kind runs the function on stand-ins and writes down every NumPy call.
@@ -273,6 +277,10 @@ def jit(function: Callable[..., Any]) -> Jitted:
         function: of arrays, Tensors, numbers and containers of them. It may call ``loss.backward()`` and an
             optimizer's ``apply``, and read Tensors from around it, whose values of now are used on each call.
             Whatever else it does, such as printing, it does in the first call only.
+        compiled: whether to join calls that work element by element into loops, which Numba compiles
+            (``pip install "tinygrad-edu[compile]"``). The first call then takes a second or two longer, and
+            later ones less time, above all with many parameters. Without a function, as in
+            ``@jit(compiled=True)``, a decorator is returned.
 
     Returns:
         A `Jitted`: called as the function is; ``source`` is the program as text, ``report()`` what it costs.
@@ -281,9 +289,9 @@ def jit(function: Callable[..., Any]) -> Jitted:
 
     Raises:
         CaptureError: the function does what a program cannot: it branches on a computed value, converts one
-        to a
-            Python number or a plain array, or makes a result whose shape depends on values. The message names
-            the line, and what to write instead.
+            to a Python number or a plain array, or makes a result whose shape depends on values. The message
+            names the line, and what to write instead.
+        ImportError: `compiled`, and Numba is not installed.
 
     Source: tracing as in Maclaurin, Duvenaud & Adams, "Autograd", 2015, and Frostig, Johnson & Leary,
     "Compiling machine learning programs via high-level tracing", SysML 2018.
@@ -296,7 +304,22 @@ def jit(function: Callable[..., Any]) -> Jitted:
     >>> [line.partition("#")[0].strip() for line in slope.source.splitlines() if " tanh(" in line]
     ['tanh(scaled, out=tanh_2)']
     """
+    if compiled:
+        _need_numba()
+    if function is None:
+        return functools.partial(jit, compiled=compiled)
     piecemeal = inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
     if not callable(function) or piecemeal:
         raise TypeError(f"jit takes a function that returns its results, and got {function!r:.80}")
-    return function if isinstance(function, Jitted) else Jitted(function)
+    if isinstance(function, Jitted):
+        return function if function.compiled == compiled else Jitted(function.function, compiled)
+    return Jitted(function, compiled)
+
+
+def _need_numba() -> None:
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'compiled loops need Numba ({error}); pip install "tinygrad-edu[compile]" brings it'
+        ) from error

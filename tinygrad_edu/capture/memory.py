@@ -13,6 +13,7 @@ import numpy as np
 
 from ..rules.indexing import getitem, put, set_at
 from ..rules.shapes import astype
+from .loops import Loop, results
 from .simplify import is_elementwise, reads
 from .standin import Traced
 from .trace import Call
@@ -52,6 +53,8 @@ def takes_out(call: Call) -> bool:
         return False
     if isinstance(fn, np.ufunc):
         return fn.nout == 1
+    if isinstance(fn, Loop):
+        return True
     if isinstance(getattr(fn, "__self__", None), np.ufunc):
         return fn.__name__ in ("reduce", "accumulate")
     if fn is np.dot:
@@ -68,7 +71,7 @@ def roots(calls: list[Call], inputs: Iterable[Traced]) -> tuple[dict[Traced, Tra
     views: set[Traced] = set()
     for call in calls:
         out = call.out
-        root[out] = out
+        root.update((value, value) for value in results(call))
         if isinstance(out.example, tuple) or takes_out(call):
             continue
         if call.lender is not None:
@@ -115,8 +118,9 @@ def plan(
         free.setdefault(kind(value), []).append(buffer[value])
 
     for i, call in enumerate(calls):
-        out = call.out
-        if root[out] is out and takes_out(call) and out not in out_of_here and out not in placed:
+        for out in results(call):
+            if root[out] is not out or not takes_out(call) or out in out_of_here or out in placed:
+                continue
             reused = next((v for v in _overwritable(call, root, buffer) if last[root[v]] == i), None)
             if reused is not None:
                 buffer[out] = buffer[root[reused]]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..rules.shapes import astype
 from .flatten import flattened
+from .loops import looped
 from .memory import Plan, on_the_way, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
 from .simplify import simplify, without_dead
@@ -60,8 +61,8 @@ class Program(NamedTuple):
     names: list[tuple[Any, Any, Any]]
 
 
-def build(record: Record) -> Program:
-    """Run all passes."""
+def build(record: Record, compiled: bool = False) -> Program:
+    """Run all passes; with those for loops that are to be `compiled`."""
     calls, current, outward, counts = simplify(record)
     result = outward(record.result)
     updates = [(tensor, current(value)) for tensor, value in record.updates]
@@ -84,6 +85,9 @@ def build(record: Record) -> Program:
         if id(tensor) not in joined:
             builder.settle(tensor, value)
     calls = without_dead(builder.calls, [*kept, *builder.places])
+    if compiled:
+        calls = looped(calls, [*kept, *builder.places])
+        counts.append(("loops joined", len(calls)))
     builder.places |= on_the_way(calls, builder.places, {*record.inputs, *builder.stand_ins()}, kept)
     inputs = [*record.inputs, *builder.stand_ins()]
     placed = {value: place[0] for value, place in builder.places.items()}

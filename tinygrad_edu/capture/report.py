@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .emit import Emitted
+from .loops import Loop
 from .memory import VIEWS
 from .program import Program
 from .standin import traced_in
@@ -53,6 +54,8 @@ def report(program: Program, emitted: Emitted) -> Report:
 
 def operations(call: Call) -> int:
     """Estimate the floating-point operations of a call: those of a product exactly, else one an element."""
+    if isinstance(call.fn, Loop):
+        return sum(map(operations, call.fn.calls))
     out, inputs = call.out.example, traced_in(call.args)
     if isinstance(out, tuple) or call.fn in VIEWS or getattr(out, "dtype", np.dtype(int)).kind != "f":
         return 0

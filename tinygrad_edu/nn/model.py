@@ -48,7 +48,10 @@ class Sequential(Layer):
     np.int64(1)
     """
 
-    books: ClassVar[tuple[str, ...]] = (*Layer.books, "history", "stop_training", "run_eagerly", "_step")
+    books: ClassVar[tuple[str, ...]] = (
+        *Layer.books,
+        *("history", "stop_training", "run_eagerly", "jit_compile", "_step"),
+    )
 
     def __init__(
         self, layers: Iterable[Layer | Input] = (), name: str = "sequential", seed: int | None = None
@@ -61,7 +64,7 @@ class Sequential(Layer):
         self.metrics: list[tuple[str, metrics.Metric]] = []
         self.history = History()
         self.stop_training = False
-        self.run_eagerly = False
+        self.run_eagerly = self.jit_compile = False
         self._step: Any = None  # `_learn`, captured
         for layer in layers or ():
             self.add(layer)
@@ -146,6 +149,7 @@ class Sequential(Layer):
         loss: Any = None,
         metrics: Sequence[Any] | str | Callable[..., Any] | None = None,
         run_eagerly: bool = False,
+        jit_compile: bool = False,
     ) -> None:
         """Say how to train: which optimizer, which loss, and which metrics to write down.
 
@@ -155,16 +159,25 @@ class Sequential(Layer):
             metrics: names ("categorical_accuracy", "accuracy", ...) or functions of (y_true, y_pred).
             run_eagerly: whether to run training steps call by call, as for layers that look at values or
                 change something besides Tensors, and not as the program that `jit` makes of one step.
+            jit_compile: whether that program's loops are compiled by Numba (`jit` with ``compiled=True``),
+                which pays off for large layers or long training. Its results are the same to the last bit.
 
         Raises:
-            ValueError: a name that does not exist; the message lists those that do.
+            ValueError: a name that does not exist; the message lists those that do. Or both `run_eagerly`
+                and `jit_compile`.
+            ImportError: `jit_compile`, and Numba is not installed.
         """
+        if run_eagerly and jit_compile:
+            raise ValueError(
+                "a step runs call by call or compiled: give run_eagerly or jit_compile, not both"
+            )
         if loss is None:
             raise ValueError('compile needs a loss, such as loss="categorical_crossentropy" or loss="mse"')
         wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
         self.metrics = [get_metric(metric) for metric in wanted]
-        self.run_eagerly, self._step = run_eagerly, jit(self._learn)
+        self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
+        self._step = jit(self._learn, jit_compile)
 
     def _learn(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Learn from one batch: return the loss, and what was predicted before learning."""
@@ -200,7 +213,7 @@ class Sequential(Layer):
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         vars(self).update(saved)
-        self._step = jit(self._learn)
+        self._step = jit(self._learn, self.jit_compile)
 
     def _loss(self, y: Any, y_pred: Any) -> Tensor:
         """Compute the loss as a scalar."""
