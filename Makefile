@@ -27,7 +27,7 @@ lint: .venv/ready
 
 .venv/demo: .venv/python
 	@echo "Installing NumPy, Graphviz's package and matplotlib into .venv (once) ..."
-	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	$(BIN)/python -m pip install --quiet --editable '.[viz,plot,progress,testing]'
 	touch .venv/demo
 
 .venv/ready: .venv/python

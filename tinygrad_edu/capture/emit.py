@@ -1,8 +1,8 @@
 """Emit: a program as NumPy source that a person could have written, compiled with exec.
 
 The text has an outer function, ``program``, that makes the buffers once and returns the inner one, ``step``,
-which is called again and again. A second emitter (of compiled loops, say) would stand beside this module and
-read the same `Program`.
+which is called again and again; before it, the loops that Numba is to compile, if there are any. A second
+emitter (of whole compiled steps, say) would stand beside this module and read the same `Program`.
 """
 
 import functools

@@ -66,6 +66,9 @@ def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
     done: list[Call] = []
     steps: list[Call] = []  # of the loop that is being put together
     for part in _postponed(calls, readers, kept):
+        if _can_come_before(part[-1], steps):
+            done += part
+            continue
         fits = is_joinable(part[-1]) and len(steps) + len(part) <= LONGEST
         if steps and not (fits and part[-1].out.shape == steps[-1].out.shape):
             done.append(_one(steps, readers, kept))
@@ -91,6 +94,19 @@ def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[T
         else:
             done.append(steps)
     return done
+
+
+def _can_come_before(call: Call, steps: list[Call]) -> bool:
+    """Tell whether a call that stands after some others may stand before them.
+
+    It does if it computes a number from numbers, or is a view, of something that the others do not make.
+    """
+    looks = call.lender is not None
+    arrays = [
+        value for value in [call.out, *reads(call)] if isinstance(value.example, (np.ndarray, tuple, list))
+    ]
+    made = {step.out for step in steps}
+    return (looks or not arrays) and made.isdisjoint(reads(call))
 
 
 def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]) -> Call:
