@@ -162,20 +162,43 @@ class Optimizer(Changing):
         """
         parameters = _tensors(parameters)
         trace = current_trace()
-        this = self if trace is None else self._under_capture(trace, parameters)
+        if trace is not None:
+            self._apply_under_capture(trace, parameters)
+            return
+        moved = self._move_all(parameters, self, self._rate())
+        if len(moved) == len(self._memories):
+            vars(self)["_iterations"] += 1
+        else:
+            done = Done()
+            done.add(moved)
+            self._counted(done)()
+
+    def _apply_under_capture(self, trace: Any, parameters: list[Tensor]) -> None:
+        """Do what `apply` does with numbers that are read anew on every call, and note what it depends on."""
+        this = self._under_capture(trace, parameters)
+        before = this.changes
+        done = trace.applied.setdefault(id(self), Done())
+        rate = live(functools.partial(self._rate, done.steps), "learning_rate")
+        moved = self._move_all(parameters, this, rate)
+        for memory in moved:
+            trace.fact(functools.partial(_identities, memory), self)
+        this.refuse_changes(trace, before)
+        trace.fact(self._constants, self)
+        trace.fact(functools.partial(_partition, moved), self)
+        if not done.steps:
+            trace.effects.append(functools.partial(self._counted, done))
+        done.add(moved)
+
+    def _move_all(self, parameters: list[Tensor], this: "Optimizer", rate: Any) -> list[Memory]:
+        """Move what has a gradient, by the numbers of `this`: the optimizer, or a stand-in of its own."""
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
             this._clip([p for p in parameters if p.grad is not None and p.node is not None])
-        before = this.changes
-        done = Done() if trace is None else trace.applied.setdefault(id(self), Done())
-        rate = live(functools.partial(self._rate, done.steps), "learning_rate")
         moved: list[Memory] = []
         for param in parameters:
             if param.grad is None or param.node is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
             this._move(param, param.grad.data, memory, rate, this._step_of(memory))
-            if trace is not None:
-                trace.fact(functools.partial(_identities, memory), self)
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -183,16 +206,7 @@ class Optimizer(Changing):
                 "none of the parameters has a gradient; call loss.backward() before apply, and check that "
                 "the loss was computed from them and that they are not frozen (requires_grad)"
             )
-        if trace is None:
-            done.add(moved)
-            self._counted(done)()
-            return
-        this.refuse_changes(trace, before)
-        trace.fact(self._constants, self)
-        trace.fact(functools.partial(_partition, moved), self)
-        if not done.steps:
-            trace.effects.append(functools.partial(self._counted, done))
-        done.add(moved)
+        return moved
 
     def _step_of(self, memory: Memory, ahead: int = 0) -> Any:
         """Return which step of a parameter comes next, after `ahead` that are not counted yet."""
@@ -242,8 +256,9 @@ class Optimizer(Changing):
                 self._move(param, gradient, memory, rate, step)
                 return
             self.changed()
-        for part, new in zip(state, remembered, strict=True):
-            _give(part, new)
+        if state:
+            for part, new in zip(state, remembered, strict=True):
+                _give(part, new)
         _give(param, values)
 
     def _under_capture(self, trace: Any, parameters: list[Tensor]) -> "Optimizer":
