@@ -267,6 +267,18 @@ def test_what_is_read_only_inside_a_loop_has_no_array() -> None:
     assert loops_in(step) == ["def loop_difference(x, difference):"]
 
 
+def test_programs_share_loops_so_that_each_is_compiled_once() -> None:
+    step = tg.jit(lambda x: (x * 0.75 + 0.125) * x, compiled=True)
+    for rows in (3, 5, 7):
+        x = RNG.normal(size=(rows, 2))
+        assert_same_bits(step(x), (x * 0.75 + 0.125) * x)
+    assert step.traces == 3
+    worlds = [prepared.emitted.make.func.__globals__ for [prepared] in step.programs.values()]
+    (name,) = {name for world in worlds for name in world if name.startswith("loop_")}
+    assert len({id(world[name]) for world in worlds}) == 1
+    assert len(worlds[0][name].signatures) == 1
+
+
 # How it is asked for -----------------------------------------------------------------------------------
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
-from .loops import FUNCTIONS, Loop, call_text, helpers, written
+from .emit_loops import call_text, compiled_loop, helpers, written
+from .loops import Loop
 from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
@@ -354,8 +355,9 @@ class _Writer:
         for residence, first, second in zip(program.residences, now, new, strict=True):
             signature += [self.names[[residence.now, *residence.parts][i]] for i in first]
             signature += [self.names[[residence.new, *residence.new_parts][i]] for i in second]
-        source = self._source(title, signature)
-        make = _compiled(source, [value for _, value in self._given_constants()])
+        loops = {name: "\n".join(written(loop, name, self._wish)) for loop, name in self.loops.items()}
+        source = self._source(title, signature, list(loops.values()))
+        make = _compiled(source, [value for _, value in self._given_constants()], loops)
         outputs = {value: i for i, value in enumerate(dict.fromkeys(self.outputs))}
         rooms = len(set(self.buffer.values()))
         return Emitted(source, make, arguments, now, new, outputs, rooms, self.nbytes)
@@ -432,17 +434,15 @@ class _Writer:
         what = f"layer {call.scope[-1]}" if call.scope else linecache.getline(file, line).strip()
         return f"{where}: {what}".rstrip(": ")
 
-    def _source(self, title: str, signature: list[str]) -> str:
+    def _source(self, title: str, signature: list[str], loops: list[str]) -> str:
         names = [name for name, _ in self._given_constants()]
         head = f"    def step({', '.join(signature)}):"
         if len(head) > 110:
             rows = list(_wrapped(signature, 96))
             head = "    def step(\n" + "".join(f"        {row},\n" for row in rows) + "    ):"
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
-        loops: list[str] = []
-        for loop, name in self.loops.items():
-            loops += [*written(loop, name, self._wish, Unique("njit", *FUNCTIONS, *"ijk")), "", ""]
-        text += [*helpers(loops), *loops]
+        for function in [*helpers(loops), *loops]:
+            text += [function, "", ""]
         text += [f"def program({', '.join(names)}):"]
         text += [f"    {line}" for line in (*_aliases(self.called), *self.setup)]
         text += [""] if self.called or self.setup else []
@@ -503,11 +503,12 @@ def _resolved(module: Any, path: str) -> Any:
 _numbers = itertools.count(1)
 
 
-def _compiled(source: str, constants: list[Any]) -> Callable[[], Callable[..., Any]]:
-    """Compile source text so that tracebacks can show its lines."""
+def _compiled(source: str, constants: list[Any], loops: dict[str, str]) -> Callable[[], Callable[..., Any]]:
+    """Compile source text so that tracebacks can show its lines; take loops that other programs have too."""
     filename = f"<jit program {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     world: dict[str, Any] = {}
     exec(compile(source, filename, "exec"), world)
+    world |= {name: compiled_loop(name, text) for name, text in loops.items()}
     weakref.finalize(world["program"], linecache.cache.pop, filename, None)
     return functools.partial(world["program"], *constants)
