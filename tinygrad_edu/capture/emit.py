@@ -21,7 +21,7 @@ import numpy as np
 from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
-from .emit_loops import call_text, compiled_loop, helpers, written
+from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
 from .loops import Loop
 from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
@@ -75,7 +75,7 @@ class _Writer:
     def __init__(self, program: Program, argument_names: dict[Traced, str]):
         self.program = program
         self.names: dict[Traced, str] = {}
-        self.unique = Unique()
+        self.unique = Unique(*(RESERVED if any(isinstance(c.fn, Loop) for c in program.calls) else ()))
         self.tenants: dict[tuple[Traced, str], str] = {}  # names that values have in a buffer
         self.used: set[Traced] = set()
         self.hoisted: set[Traced] = set()  # values that the outer function has: views of buffers
@@ -291,14 +291,14 @@ class _Writer:
         given = ", ".join([*texts, *self._options(call.kwargs)])
         return f"{self.function(fn)}({given}, out={into})"
 
-    def _loop(self, loop: Loop) -> list[str]:
-        """Write the lines that run a loop, which is called after what it makes; make arrays to hand out."""
+    def _loop(self, loop: Loop) -> tuple[list[str], list[str]]:
+        """Write the lines that make arrays to hand out, and those that run a loop, named after its result."""
         self.imports.add("from numba import njit")
         given = [self.name(value) for value in (*loop.inputs, *loop.outs)]
         handed = [v for v in loop.outs if v not in self.buffer and v not in self.program.places]
         made = [f"{self.name(value)} = {self._empty(value)}" for value in handed]
         self.loops[loop] = name = self.unique(f"loop_{self.name(loop.outs[-1])}")
-        return [*made, *call_text(name, given)]
+        return made, call_text(name, given)
 
     def _wish(self, value: Traced) -> str:
         """Return what a value would be called if nothing else had that name."""
@@ -339,7 +339,8 @@ class _Writer:
                 self.hoisted.add(call.out)
                 self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
             elif isinstance(call.fn, Loop):
-                first, *others = self._loop(call.fn)
+                made, (first, *others) = self._loop(call.fn)
+                self.lines += [(line, "") for line in made]
                 self.lines += [(first, self._comment(call)), *((line, "") for line in others)]
             else:
                 how = ", ".join(f"{key}={value!r}" for key, value in (call.errors or {}).items())

@@ -14,7 +14,6 @@ import numpy as np
 from ..rules.shapes import astype
 from .loops import BOOL, TEXTS, Loop, operand_types
 from .naming import Unique
-from .simplify import reads
 from .standin import Traced
 from .trace import Call
 
@@ -24,6 +23,7 @@ FUNCTIONS = {
     "larger": "return a if a > b or a != a else b",
     "smaller": "return a if a < b or a != a else b",
 }
+RESERVED = ("njit", *FUNCTIONS)  # names that loops need, and nothing else may have
 DECORATOR = '@njit(error_model="numpy", nogil=True)'
 
 
@@ -47,39 +47,32 @@ def written(loop: Loop, name: str, wish: Callable[[Traced], str]) -> Iterator[st
 
     `wish` tells what a value should be called.
     """
-    unique = Unique("njit", *FUNCTIONS, *"ijk")
-    outs, whole = loop.outs, loop.outs[0].shape
-    names = {value: unique(wish(value)) for value in (*loop.inputs, *outs)}
+    whole = loop.outs[0].shape
+    unique = Unique(*RESERVED, "i", *_letters(whole))
+    names = {value: unique(wish(value)) for value in (*loop.inputs, *loop.outs)}
     yield DECORATOR
     yield from call_text(f"def {name}", list(names.values()), ":")
-    arrays = [value for value in names if isinstance(value.example, np.ndarray)]
-    turn = _turn(arrays, whole)
+    arrays = {value: name for value, name in names.items() if isinstance(value.example, np.ndarray)}
+    turn = _turn(list(arrays), whole)
     if turn is None:
-        letters = _letters(whole)
-        place = {value: f"{names[value]}{_index(value.shape, whole)}" for value in arrays}
-        around = [(letter, f"{names[outs[0]]}.shape[{axis}]") for axis, letter in enumerate(letters)]
-        if all(value.example.flags.f_contiguous for value in outs):
+        elements = {value: name + _index(value.shape, whole) for value, name in arrays.items()}
+        ends = [f"{names[loop.outs[0]]}.shape[{axis}]" for axis in range(len(whole))]
+        around = list(zip(_letters(whole), ends, strict=True))
+        if all(value.example.flags.f_contiguous for value in loop.outs):
             around.reverse()  # the innermost loop goes over elements that lie beside each other
     else:
-        flat = {value: unique(f"{names[value]}_flat") for value in arrays}
-        letters = ["i"]
-        for value in arrays:
-            yield f"    {flat[value]} = {names[value]}{turn}.ravel()"
-        place = {value: f"{flat[value]}[i]" for value in arrays}
-        around = [("i", f"{flat[outs[0]]}.size")]
+        flat = {value: unique(f"{name}_flat") for value, name in arrays.items()}
+        for value, name in arrays.items():
+            yield f"    {flat[value]} = {name}{turn}.reshape(-1)"
+        elements = {value: f"{name}[i]" for value, name in flat.items()}
+        around = [("i", f"{flat[loop.outs[0]]}.size")]
     for depth, (letter, end) in enumerate(around, 1):
         yield f"{'    ' * depth}for {letter} in range({end}):"
-    margin = "    " * (len(around) + 1)
-    texts = names | place
-    again = {value for call in loop.calls for value in reads(call)}
+    texts = names | elements
     for call in loop.calls:
-        out, expression = call.out, _expression(call, texts)
-        if out not in names or out in again:
-            texts[out] = unique(f"{wish(out)}_{''.join(letters)}" if out in names else wish(out))
-            yield f"{margin}{texts[out]} = {expression}"
-            expression = texts[out]
-        if out in names:
-            yield f"{margin}{place[out]} = {expression}"
+        expression = _expression(call, texts)
+        texts.setdefault(call.out, unique(wish(call.out)))  # an array's element, or a name of its own
+        yield f"{'    ' * len(around)}    {texts[call.out]} = {expression}"
 
 
 def call_text(function: str, args: list[str], end: str = "") -> list[str]:
@@ -117,18 +110,24 @@ def _expression(call: Call, texts: dict[Traced, str]) -> str:
     """Write a call for one element."""
     kinds = operand_types(call)
     assert kinds is not None, "only joinable calls are in loops"
-    operands = []
-    for arg, kind in zip(call.args, kinds, strict=False):  # the type that astype takes is no operand
-        text = texts[arg] if type(arg) is Traced else _number(arg)
-        same = type(arg) is Traced and getattr(arg.example, "dtype", None) == kind
-        operands.append(text if same or kind is BOOL else f"np.{kind.name}({text})")
     if call.fn is astype:
-        wanted = call.out.dtype
-        return f"{operands[0]} != 0" if wanted is BOOL else f"np.{wanted.name}({operands[0]})"
+        return _converted(call.args[0], call.out.dtype, texts)
+    operands = [_converted(arg, kind, texts) for arg, kind in zip(call.args, kinds, strict=True)]
     return TEXTS[call.fn].format(*operands)
 
 
-def _number(value: Any) -> str:
-    """Write a constant."""
-    number = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
-    return repr(number) if np.isfinite(number) else f"np.{number}".replace("np.-", "-np.")
+def _converted(arg: Any, kind: np.dtype[Any], texts: dict[Traced, str]) -> str:
+    """Write an argument as a number of the type that the call computes in."""
+    if type(arg) is not Traced:
+        return _number(arg, kind)
+    if getattr(arg.example, "dtype", None) == kind:
+        return texts[arg]
+    return f"({texts[arg]} != 0)" if kind is BOOL else f"np.{kind.name}({texts[arg]})"
+
+
+def _number(value: Any, kind: np.dtype[Any]) -> str:
+    """Write a constant, rounded as NumPy does it."""
+    with np.errstate(over="ignore"):
+        number = kind.type(value).item()
+    text = repr(number) if np.isfinite(number) else f"np.{number}".replace("np.-", "-np.")
+    return text if kind is BOOL else f"np.{kind.name}({text})"

@@ -27,6 +27,7 @@ from .trace import Foreign, Trace, trace
 from .watch import Link, Test, links, tensors_below
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
+DECORATE: Any = object()  # stands for "no function given"
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
 
 
@@ -97,6 +98,8 @@ class Jitted:
     def _prepare(self, args: Any, kwargs: Any) -> Prepared:
         """Make the program: trace a run, simplify what was written down, and write it out."""
         names: dict[Traced, str] = {}
+        if self.compiled:
+            _need_numba()
 
         def run(tracing: Trace) -> Any:
             counter, called = itertools.count(), self._argument_names(args)
@@ -263,10 +266,10 @@ def _warn(message: str) -> None:
 
 
 @overload
-def jit(function: Callable[..., Any], compiled: bool = False) -> Jitted: ...
+def jit(function: Callable[..., Any], compiled: bool | None = None) -> Jitted: ...
 @overload
-def jit(*, compiled: bool = False) -> Callable[[Callable[..., Any]], Jitted]: ...
-def jit(function: Callable[..., Any] | None = None, compiled: bool = False) -> Any:
+def jit(*, compiled: bool | None = None) -> Callable[[Callable[..., Any]], Jitted]: ...
+def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
     The first call with arguments of a kind runs the function on stand-ins and writes down every NumPy call.
@@ -306,14 +309,14 @@ def jit(function: Callable[..., Any] | None = None, compiled: bool = False) -> A
     """
     if compiled:
         _need_numba()
-    if function is None:
+    if function is DECORATE:
         return functools.partial(jit, compiled=compiled)
     piecemeal = inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
     if not callable(function) or piecemeal:
         raise TypeError(f"jit takes a function that returns its results, and got {function!r:.80}")
     if isinstance(function, Jitted):
-        return function if function.compiled == compiled else Jitted(function.function, compiled)
-    return Jitted(function, compiled)
+        return function if compiled in (None, function.compiled) else Jitted(function.function, compiled)
+    return Jitted(function, bool(compiled))
 
 
 def _need_numba() -> None:

@@ -6,7 +6,7 @@ makes one call of a `Loop` of them (`emit_loops` writes it). Only operations are
 prescribes to the last bit, so that the loop gives what the calls gave.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .simplify import reads
 from .standin import PLAIN, Traced
 from .trace import Call
 
-LONGEST = 24  # calls in a loop: longer ones compile slowly, and find no registers
+LONGEST = 24  # calls in a loop: longer ones compile slowly
 
 # how a call is written for one element
 TEXTS: dict[Any, str] = {
@@ -31,7 +31,10 @@ BOOL, FLOATS = np.dtype(bool), (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Loop:
-    """Several calls as one. `inputs` are what they read from outside, `outs` the results that others read."""
+    """Several calls as one. `inputs` are what they read from outside, `outs` the results that others read.
+
+    The `Call` of a loop has the last of these as its `out`; `results` lists all.
+    """
 
     __name__ = "loop"
     __module__ = __name__
@@ -45,6 +48,14 @@ class Loop:
 def results(call: Call) -> list[Traced]:
     """List what a call makes."""
     return call.fn.outs if isinstance(call.fn, Loop) else [call.out]
+
+
+def each_call(calls: Iterable[Call]) -> Iterator[Call]:
+    """Go through calls, those inside loops among them."""
+    for call in calls:
+        yield call
+        if isinstance(call.fn, Loop):
+            yield from call.fn.calls
 
 
 def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
@@ -77,6 +88,9 @@ def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[T
     done: list[list[Call]] = []
     for call in calls:
         parts = [waiting.pop(value) for value in reads(call) if value in waiting]
+        if sum(map(len, parts)) >= LONGEST:
+            done += parts
+            parts = []
         steps = [step for part in parts for step in part] + [call]
         reader = readers.get(call.out, [])
         alone = len(reader) == 1 and call.out not in kept and len(steps) < LONGEST
@@ -90,14 +104,12 @@ def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[T
 def _can_come_before(call: Call, steps: list[Call]) -> bool:
     """Tell whether a call that stands after some others may stand before them.
 
-    It does if it computes a number from numbers, or is a view, of something that the others do not make.
+    It may if it computes a number from numbers, or is a view, of something that the others do not make.
     """
-    looks = call.lender is not None
-    arrays = [
-        value for value in [call.out, *reads(call)] if isinstance(value.example, (np.ndarray, tuple, list))
-    ]
+    is_view = call.lender is not None
+    of_numbers = all(np.isscalar(value.example) for value in [call.out, *reads(call)])
     made = {step.out for step in steps}
-    return (looks or not arrays) and made.isdisjoint(reads(call))
+    return (is_view or of_numbers) and made.isdisjoint(reads(call))
 
 
 def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]) -> Call:
@@ -132,7 +144,7 @@ def operand_types(call: Call) -> list[np.dtype[Any]] | None:
         return kinds if kinds[0] in (BOOL, *FLOATS) else None
     if call.fn is np.where:
         out = call.out.dtype
-        return [BOOL, out, out] if kinds[0] is BOOL and out in FLOATS else None
+        return [BOOL, out, out] if out in FLOATS else None
     ufunc: Any = call.fn
     resolved = list(ufunc.resolve_dtypes((*kinds, None)))[:-1]
     return resolved if all(kind in FLOATS for kind in resolved) else None
@@ -142,7 +154,8 @@ def _kind(arg: Any) -> Any:
     """Return the type of an argument's elements; Python's own for its numbers; None if not for a loop."""
     example = arg.example if type(arg) is Traced else arg
     if type(example) in PLAIN:
-        return BOOL if type(example) is bool else type(example)
+        whole = type(arg) is Traced and type(example) is int  # Numba rounds it once to float32, NumPy twice
+        return None if whole else BOOL if type(example) is bool else type(example)
     constant = type(arg) is not Traced and np.ndim(example)  # arrays have to come in as arguments
     dtype = None if constant else getattr(example, "dtype", None)
     return dtype if dtype in (BOOL, *FLOATS) else None

@@ -7,17 +7,16 @@ h = g(z); a gradient after what it is the gradient of; and anything else after t
 import builtins
 import keyword
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..recording import LEAF
 from ..source import Sources
-from .loops import Loop
+from .loops import each_call
 from .program import Program
 from .standin import Traced
-from .trace import Call, Draw
+from .trace import Draw
 
 AFTER = {  # what results are called after the functions that made them
     **{"matmul": "product", "dot": "product", "vdot": "product", "exp": "powers", "log": "logs"},
@@ -60,7 +59,7 @@ class Wishes(dict[Traced, str]):
     def __init__(self, program: Program, names: dict[Traced, str]):
         super().__init__()
         self.names = names
-        for call in _each(program.calls):
+        for call in each_call(program.calls):
             if call.node is None and call.place is not None and not isinstance(call.fn, Draw):
                 self.wish(call.out, sources.names(call)[0])
         for value, _, node in program.names:
@@ -94,12 +93,6 @@ class Wishes(dict[Traced, str]):
         of = getattr(call.fn, "__self__", None)
         name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
         return AFTER.get(name, name)
-
-
-def _each(calls: list[Call]) -> Iterator[Call]:
-    """Go through calls, those inside loops among them."""
-    for call in calls:
-        yield from call.fn.calls if isinstance(call.fn, Loop) else (call,)
 
 
 def _in_layer(node: Any) -> str | None:

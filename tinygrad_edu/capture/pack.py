@@ -215,7 +215,7 @@ class Block(NamedTuple):
 
     def order(self) -> list[int]:
         """Return the axes from the one with the longest steps to the one with the shortest."""
-        return sorted(range(len(self.shape)), key=lambda axis: (-self.strides[axis], axis))
+        return sorted(range(len(self.shape)), key=lambda axis: (-abs(self.strides[axis]), axis))
 
     def spelled(self, flat: str) -> str:
         """Write `of` as NumPy source."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..rules.shapes import astype
 from .flatten import flattened
-from .loops import looped
+from .loops import each_call, looped
 from .memory import Plan, on_the_way, plan, roots, takes_out
 from .pack import Block, Home, blocks, home_of, packed
-from .simplify import simplify, without_dead
+from .simplify import reads, simplify, without_dead
 from .standin import Traced, owner, traced_in
 from .trace import Call, Fact, Input, Lifted, Record
 
@@ -110,7 +110,8 @@ def build(record: Record, compiled: bool = False) -> Program:
 
 def without_examples(program: Program) -> Program:
     """Let go of the arrays of the run that was traced; only their shapes and types are kept."""
-    known = [*program.inputs, *program.flats, *(call.out for call in program.calls)]
+    known = [*program.inputs, *program.flats]
+    known += [value for call in each_call(program.calls) for value in (call.out, *reads(call))]
     known += [v for r in program.residences for v in (r.now, r.new, *r.parts, *r.new_parts)]
     known += traced_in([program.result, [value for _, value in program.gradients]])
     for value in known:
@@ -167,7 +168,7 @@ class _Builder:
     def _copy(self, value: Any, like: Any, flat: Traced, block: Block) -> Call:
         """Make the call that copies a value to its place."""
         call = Call(astype, (value, like.dtype), {}, None)
-        call.out = Traced(flat.tracing, np.empty_like(like), call)
+        call.out = Traced(flat.tracing, block._replace(start=0).of(np.empty(block.size, like.dtype)), call)
         self.root[call.out] = call.out
         self.places[call.out] = flat, block
         return call

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import random
-from ..capture.jit import jit
+from ..capture.jit import Jitted, jit
 from ..recording import Recorded, no_grad
 from ..tensor import Tensor
 from . import losses, metrics, optimizers
@@ -213,7 +213,7 @@ class Sequential(Layer):
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         vars(self).update(saved)
-        self._step = jit(self._learn, self.jit_compile)
+        self._step = Jitted(self._learn, self.jit_compile)  # which asks for Numba when it trains
 
     def _loss(self, y: Any, y_pred: Any) -> Tensor:
         """Compute the loss as a scalar."""
