@@ -38,6 +38,34 @@ def softmax_regression(params: list[Tensor], optimizer: Any) -> Any:
     return step
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("index", [np.s_[:1], np.s_[::-1], np.s_[:, ::-1], np.s_[::2]])
+def test_parameters_in_odd_memory_layouts(index: Any, compiled: bool) -> None:
+    def locked(array: Any) -> Any:
+        for part in (array, array.base, array.base.base):
+            if part is not None:
+                part.setflags(write=False)
+        return array
+
+    results = []
+    for capture in (lambda step: step, lambda step: tg.jit(step, compiled)):
+        values = np.random.default_rng(0).normal(size=(6, 4))[index]
+        w = Tensor(
+            locked(np.broadcast_to(values, (len(values) if len(values) > 1 else 6, 4))), requires_grad=True
+        )
+        adam = nn.Adam(0.1)
+
+        @capture
+        def step(x: Any, w: Tensor = w, adam: Any = adam) -> Any:
+            loss = np.sum(np.square(w - x))
+            loss.backward()
+            adam.apply([w])
+            return np.sum(w)
+
+        results.append([float(step(X[0]).data) for _ in range(3)] + [w.data.tobytes(), w.data.strides])
+    assert results[0] == results[1]
+
+
 # The program as text -------------------------------------------------------------------------------------
 
 

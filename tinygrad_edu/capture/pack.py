@@ -215,7 +215,7 @@ class Block(NamedTuple):
 
     def order(self) -> list[int]:
         """Return the axes from the one with the longest steps to the one with the shortest."""
-        return sorted(range(len(self.shape)), key=lambda axis: (-abs(self.strides[axis]), axis))
+        return sorted(range(len(self.shape)), key=lambda axis: (-self.strides[axis], axis))
 
     def spelled(self, flat: str) -> str:
         """Write `of` as NumPy source."""
@@ -231,12 +231,12 @@ class Block(NamedTuple):
 
 
 def blocks(arrays: Sequence[Any]) -> list[Block]:
-    """Lay arrays out one after the other."""
+    """Lay arrays out one after the other, each in the memory order of what NumPy computes from it."""
     starts = [0]
     for array in arrays:
         starts.append(starts[-1] + array.size)
     return [
-        Block(start, a.shape, a.strides, end - start)
+        Block(start, a.shape, np.maximum(a, a).strides, end - start)
         for a, (start, end) in zip(arrays, pairwise(starts), strict=True)
     ]
 
