@@ -89,7 +89,13 @@ def test_numbers_are_rounded_as_numpy_rounds_them() -> None:
 def test_whole_numbers_and_booleans_stay_with_numpy() -> None:
     def function(x: Any, n: Any) -> Any:
         mask, more = x > 0, x > 1
-        return (mask + more) * 2 - n, (mask == more) * x + 1, np.where(n, x, 0) - 1, n * n - n
+        return (
+            (mask + more) * 2 - n,
+            (mask + more) * x,
+            (mask == more) * x + 1,
+            np.where(n, x, 0) - 1,
+            n * n - n,
+        )
 
     step = tg.jit(function, compiled=True)
     x, n = RNG.normal(size=(4, 4)), RNG.integers(0, 3, (4, 4))
@@ -180,7 +186,8 @@ def test_names_that_loops_use_too(name: str) -> None:
 
 def test_functions_of_the_user_keep_their_names_apart() -> None:
     def function(x: Any, s: Any, t: Any) -> Any:
-        return np.minimum(x, smaller(s, t)) * 2
+        shift = smaller(s, t)
+        return np.minimum(x, shift) * 2
 
     x = np.arange(3.0)
     assert_same_bits(tg.jit(function, compiled=True)(x, 0.01, 0.5), function(x, 0.01, 0.5))
@@ -311,6 +318,43 @@ def test_numbers_of_an_optimizer_stay_live() -> None:
     np.testing.assert_array_equal(w.data, before)
     assert step.traces == 1
     assert step.compiled
+
+
+def test_the_number_of_a_step_is_rounded_as_numpy_does_it() -> None:
+    class ByStep(nn.optimizers.Optimizer):
+        def rule(self, param: Any, grad: Any, state: Any, learning_rate: Any, step: Any) -> Any:
+            return param - learning_rate * grad * step, state
+
+    results = []
+    for capture in (lambda step: step, tg.jit(compiled=True)):
+        w = Tensor(np.ones(3, np.float32), requires_grad=True)
+        optimizer = ByStep(1.0)
+        optimizer.iterations = 2**60 + 2**36  # rounded to float32 by way of float64, it is another number
+
+        def step(w: Tensor = w, optimizer: Any = optimizer) -> Any:
+            np.sum(w * 2).backward()
+            optimizer.apply([w])
+
+        capture(step)()
+        results.append(w.data)
+    assert_same_bits(*results)
+
+
+def test_arrays_between_calls_are_made_once() -> None:
+    W = Tensor(RNG.normal(size=(6, 5)), requires_grad=True, name="W")
+    b = Tensor(np.zeros(5), requires_grad=True, name="b")
+    sgd = nn.SGD(0.1)
+
+    @tg.jit(compiled=True)
+    def step(x: Any) -> Any:
+        np.sum(np.square(nn.relu(x @ W + b) @ W.T)).backward()
+        sgd.apply([W, b])
+
+    step(np.asarray(X, float))
+    made, body = step.source.split("    def step(")
+    assert "np.empty" in made
+    assert "np.empty" not in body
+    assert any(len(call.fn.outs) > 1 for call in step.last.program.calls if isinstance(call.fn, Loop))
 
 
 def test_results_belong_to_the_caller() -> None:

@@ -122,7 +122,7 @@ def _converted(arg: Any, kind: np.dtype[Any], texts: dict[Traced, str]) -> str:
         return _number(arg, kind)
     if getattr(arg.example, "dtype", None) == kind:
         return texts[arg]
-    return f"({texts[arg]} != 0)" if kind is BOOL else f"np.{kind.name}({texts[arg]})"
+    return f"np.{kind.name}({texts[arg]})"
 
 
 def _number(value: Any, kind: np.dtype[Any]) -> str:
