@@ -103,6 +103,11 @@ def test_whole_numbers_and_booleans_stay_with_numpy() -> None:
         assert_same_bits(got, expected)
 
 
+def test_sums_of_booleans_are_booleans() -> None:
+    step = tg.jit(lambda x: ((x > 0) + (x > 1)) * x - 1, compiled=True)
+    assert_same_bits(step(X), ((X > 0) + (X > 1)) * X - 1)
+
+
 def test_conversions_to_booleans() -> None:
     def function(x: Any) -> Any:
         return np.where((x * 2).astype(bool), x, -1) + (x - x).astype(bool).astype(x.dtype)
@@ -329,13 +334,15 @@ def test_the_number_of_a_step_is_rounded_as_numpy_does_it() -> None:
     for capture in (lambda step: step, tg.jit(compiled=True)):
         w = Tensor(np.ones(3, np.float32), requires_grad=True)
         optimizer = ByStep(1.0)
-        optimizer.iterations = 2**60 + 2**36  # rounded to float32 by way of float64, it is another number
 
         def step(w: Tensor = w, optimizer: Any = optimizer) -> Any:
             np.sum(w * 2).backward()
             optimizer.apply([w])
 
-        capture(step)()
+        captured = capture(step)
+        captured()
+        optimizer.iterations = 2**60 + 2**36  # rounded to float32 by way of float64, it is another number
+        captured()
         results.append(w.data)
     assert_same_bits(*results)
 
@@ -533,6 +540,37 @@ def test_a_compiled_model_goes_where_there_is_no_numba(monkeypatch: pytest.Monke
     assert_same_bits(again.predict(X), expected)
     with pytest.raises(ImportError, match="compiled loops need Numba"):
         again.fit(X, Y, verbose=0)
+
+
+def test_a_compile_that_fails_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    model = nn.Sequential([nn.Dense(3, "softmax", input_dim=6)], seed=0)
+    with pytest.raises(ImportError):
+        model.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    with pytest.raises(RuntimeError, match="fit needs to know how to train"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_flags_are_true_or_false() -> None:
+    model = nn.Sequential([nn.Dense(1, input_dim=2)])
+    for flag in ("run_eagerly", "jit_compile"):
+        with pytest.raises(TypeError, match=f"{flag} must be True or False, and is 'auto'"):
+            model.compile("sgd", "mse", **{flag: "auto"})
+    with pytest.raises(TypeError, match="compiled must be True or False, and is 'yes'"):
+        tg.jit(half, compiled="yes")
+
+
+def test_the_step_of_a_model_can_be_read() -> None:
+    model = nn.Sequential([nn.Dense(3, "softmax", input_dim=6)], seed=0)
+    with pytest.raises(RuntimeError, match="captured_step needs to know how to train"):
+        model.captured_step
+    model.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    model.fit(X, Y, verbose=0)
+    assert loops_in(model.captured_step)
+    assert "floating-point operations" in str(model.captured_step.report())
+    model.compile("sgd", "categorical_crossentropy", run_eagerly=True)
+    with pytest.raises(RuntimeError, match="trains call by call"):
+        model.captured_step
 
 
 def test_eagerly_and_compiled_exclude_each_other() -> None:

@@ -207,7 +207,8 @@ class Jitted:
         return name if getattr(module, name, None) is self else (jit, (self.function, self.compiled))
 
     def __repr__(self) -> str:
-        return f"<jit of {self.name}: {sum(map(len, self.programs.values()))} programs>"
+        programs = sum(map(len, self.programs.values()))
+        return f"<jit of {self.name}: {programs} program{'s' * (programs != 1)}>"
 
     # What there is to see
 
@@ -307,6 +308,8 @@ def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     >>> [line.partition("#")[0].strip() for line in slope.source.splitlines() if " tanh(" in line]
     ['tanh(scaled, out=tanh_2)']
     """
+    if compiled not in (None, True, False):
+        raise TypeError(f"compiled must be True or False, and is {compiled!r}")
     if compiled:
         _need_numba()
     if function is DECORATE:

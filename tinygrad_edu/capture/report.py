@@ -32,12 +32,12 @@ class Report:
     flops: int
 
     def __str__(self) -> str:
-        rows, before = [f"{'pass':24}{'calls left':>12}{'removed':>10}"], 0
+        rows, before = [f"{'pass':26}{'calls left':>13}{'removed':>10}"], 0
         for name, left in self.passes:
-            rows.append(f"{name:24}{left:12,}{'' if before == 0 else f'{before - left:,}':>10}")
+            rows.append(f"{name:26}{left:13,}{'' if before == 0 else f'{before - left:,}':>10}")
             before = left
-        rows.append(f"{'buffers':24}{self.buffers:12,}{self.nbytes:>10,} bytes")
-        rows.append(f"{'floating-point operations':24}{self.flops:11,}")
+        rows.append(f"{'buffers':26}{self.buffers:13,}{self.nbytes:>14,} bytes")
+        rows.append(f"{'floating-point operations':26}{self.flops:13,}")
         return "\n".join(rows)
 
     def __repr__(self) -> str:

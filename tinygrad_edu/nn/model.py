@@ -50,7 +50,7 @@ class Sequential(Layer):
 
     books: ClassVar[tuple[str, ...]] = (
         *Layer.books,
-        *("history", "stop_training", "run_eagerly", "jit_compile", "_step"),
+        *("history", "stop_training", "run_eagerly", "_jit_compile", "_step"),
     )
 
     def __init__(
@@ -64,7 +64,7 @@ class Sequential(Layer):
         self.metrics: list[tuple[str, metrics.Metric]] = []
         self.history = History()
         self.stop_training = False
-        self.run_eagerly = self.jit_compile = False
+        self.run_eagerly = self._jit_compile = False
         self._step: Any = None  # `_learn`, captured
         for layer in layers or ():
             self.add(layer)
@@ -160,24 +160,54 @@ class Sequential(Layer):
             run_eagerly: whether to run training steps call by call, as for layers that look at values or
                 change something besides Tensors, and not as the program that `jit` makes of one step.
             jit_compile: whether that program's loops are compiled by Numba (`jit` with ``compiled=True``),
-                which pays off for large layers or long training. Its results are the same to the last bit.
+                which pays off after some thousand steps. Its results are the same to the last bit
+                (`docs/capture.md`, "Compiled loops", lists the exceptions).
 
         Raises:
             ValueError: a name that does not exist; the message lists those that do. Or both `run_eagerly`
                 and `jit_compile`.
+            TypeError: a flag that is neither True nor False.
             ImportError: `jit_compile`, and Numba is not installed.
         """
+        for name, flag in (("run_eagerly", run_eagerly), ("jit_compile", jit_compile)):
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name} must be True or False, and is {flag!r}")
         if run_eagerly and jit_compile:
             raise ValueError(
                 "a step runs call by call or compiled: give run_eagerly or jit_compile, not both"
             )
         if loss is None:
             raise ValueError('compile needs a loss, such as loss="categorical_crossentropy" or loss="mse"')
+        step = jit(self._learn, jit_compile)
         wanted = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or ())
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
         self.metrics = [get_metric(metric) for metric in wanted]
-        self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
-        self._step = jit(self._learn, jit_compile)
+        self.run_eagerly, self._jit_compile, self._step = run_eagerly, jit_compile, step
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether the training step's loops are compiled; `compile` decides it."""
+        return self._jit_compile
+
+    @property
+    def captured_step(self) -> Jitted:
+        """The training step that `fit` takes, captured: its ``source`` is the program, ``report()`` its cost.
+
+        Raises:
+            RuntimeError: the model trains call by call, or was not compiled.
+
+        >>> from tinygrad_edu.nn.layers import Dense
+        >>> model = Sequential([Dense(1, input_dim=2)])
+        >>> model.compile("sgd", loss="mse")
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+        >>> "def step(" in model.captured_step.source
+        True
+        """
+        self._compiled("captured_step")
+        if self.run_eagerly or self._step is None:
+            raise RuntimeError("this model trains call by call (run_eagerly, or its step cannot be captured)")
+        step: Jitted = self._step
+        return step
 
     def _learn(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Learn from one batch: return the loss, and what was predicted before learning."""
@@ -213,7 +243,7 @@ class Sequential(Layer):
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         vars(self).update(saved)
-        self._step = Jitted(self._learn, self.jit_compile)  # which asks for Numba when it trains
+        self._step = Jitted(self._learn, self._jit_compile)  # which asks for Numba when it trains
 
     def _loss(self, y: Any, y_pred: Any) -> Tensor:
         """Compute the loss as a scalar."""
