@@ -96,6 +96,8 @@ def main():
     print(f"\n{'one step':18}{'median':>12}{'ratio':>8}{'last loss':>12}")
     for name, median in medians.items():
         print(f"{name:18}{median * 1e6:9.1f} µs{median / medians['by hand']:8.2f}{losses[name]:12.6f}")
+    if "compiled loops" not in steps:
+        print("(no compiled loops: Numba is not installed)")
     same = len({tuple(w.data.tobytes() for w in weights) for weights in trained}) == 1
     print(f"All weights are equal, bit for bit, after training in all ways that record: {same}")
     programs = {"step.py": captured, "compiled_step.py": steps.get("compiled loops")}
