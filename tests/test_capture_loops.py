@@ -174,6 +174,21 @@ def test_parameters_that_lie_backwards_in_memory() -> None:
     assert_same_bits(w.data, np.full((3, 4), 5.0))
 
 
+def test_views_of_parameters_that_lay_backwards() -> None:
+    w = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
+    w.assign(w.data[::-1])
+    expected = w.data[::-1] * 1.5 - 1
+
+    @tg.jit(compiled=True)
+    def step() -> None:
+        w.assign(w.data[::-1] * 1.5 - 1)
+
+    step()
+    assert_same_bits(w.data, expected)
+    step()
+    assert_same_bits(w.data, expected[::-1] * 1.5 - 1)
+
+
 @tg.opaque
 def smaller(a: Any, b: Any) -> Any:
     """Stand for a function of the user's with a name that loops use too."""

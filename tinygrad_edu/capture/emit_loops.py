@@ -62,8 +62,13 @@ def written(loop: Loop, name: str, wish: Callable[[Traced], str]) -> Iterator[st
             around.reverse()  # the innermost loop goes over elements that lie beside each other
     else:
         flat = {value: unique(f"{name}_flat") for value, name in arrays.items()}
-        for value, name in arrays.items():
-            yield f"    {flat[value]} = {name}{turn}.reshape(-1)"
+        written_to = set(loop.outs)
+        for (
+            value,
+            name,
+        ) in arrays.items():  # a parameter that lay backwards may have moved: ravel copies it then
+            how = "reshape(-1)" if value in written_to else "ravel()"
+            yield f"    {flat[value]} = {name}{turn}.{how}"
         elements = {value: f"{name}[i]" for value, name in flat.items()}
         around = [("i", f"{flat[loop.outs[0]]}.size")]
     for depth, (letter, end) in enumerate(around, 1):
