@@ -32,7 +32,7 @@ def curvature(f: Any, x: Any) -> Any:
     return np.zeros(t.shape) if t.grad is None else t.grad.numpy()
 
 
-def equal(got: Any, expected: Any) -> None:
+def assert_equal(got: Any, expected: Any) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
 
 
@@ -44,9 +44,9 @@ MATRIX_ORDERS = [None, "fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf]
 
 @pytest.mark.parametrize("order", VECTOR_ORDERS)
 def test_norm_of_the_zero_vector_has_gradient_zero(order: Any) -> None:
-    equal(slopes(lambda x: np.linalg.norm(x, order), np.zeros(3)), np.zeros(3))
-    equal(slopes(lambda x: np.linalg.norm(x, order, axis=1), np.zeros((2, 3))), np.zeros((2, 3)))
-    equal(curvature(lambda x: np.linalg.norm(x, order), np.zeros(3)), np.zeros(3))
+    assert_equal(slopes(lambda x: np.linalg.norm(x, order), np.zeros(3)), np.zeros(3))
+    assert_equal(slopes(lambda x: np.linalg.norm(x, order, axis=1), np.zeros((2, 3))), np.zeros((2, 3)))
+    assert_equal(curvature(lambda x: np.linalg.norm(x, order), np.zeros(3)), np.zeros(3))
 
 
 def test_norm_of_order_zero_counts_elements_and_has_no_gradient() -> None:
@@ -58,7 +58,7 @@ def test_norm_of_the_zero_matrix_has_a_finite_gradient(order: Any) -> None:
     found = slopes(lambda x: np.linalg.norm(x, order), np.zeros((2, 3)))
     assert np.all(np.isfinite(found))
     if order not in ("nuc", 2, -2):
-        equal(found, np.zeros((2, 3)))
+        assert_equal(found, np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize("order", [0.5, 1, 2, 3])
@@ -70,8 +70,8 @@ def test_norm_with_a_zero_among_others_has_no_nan(order: Any) -> None:
 
 @pytest.mark.parametrize("f", [np.std, np.var, np.nanstd, np.nanvar])
 def test_spread_of_equal_elements_has_gradient_zero(f: Any) -> None:
-    equal(slopes(f, [2.0, 2.0, 2.0]), np.zeros(3))
-    equal(slopes(lambda x: f(x, axis=0), np.full((3, 2), 0.5)), np.zeros((3, 2)))
+    assert_equal(slopes(f, [2.0, 2.0, 2.0]), np.zeros(3))
+    assert_equal(slopes(lambda x: f(x, axis=0), np.full((3, 2), 0.5)), np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize("f", [np.sqrt, np.cbrt, lambda x: x**0.5, lambda x: np.power(x, 0.25)])
@@ -83,9 +83,9 @@ def test_infinite_slope_of_a_root_at_zero_counts_as_zero(f: Any) -> None:
 
 
 def test_absolute_value_and_sign_at_zero_have_slope_zero() -> None:
-    equal(slopes(np.abs, [0.0, -1.0]), [0, -1])
-    equal(slopes(np.fabs, [0.0]), [0])
-    equal(slopes(np.sign, [0.0, 2.0]), [0, 0])
+    assert_equal(slopes(np.abs, [0.0, -1.0]), [0, -1])
+    assert_equal(slopes(np.fabs, [0.0]), [0])
+    assert_equal(slopes(np.sign, [0.0, 2.0]), [0, 0])
 
 
 def test_hypot_and_arctan2_at_the_origin_have_gradient_zero() -> None:
@@ -100,22 +100,22 @@ def test_hypot_and_arctan2_at_the_origin_have_gradient_zero() -> None:
 
 def test_power_zero_is_constant_also_of_zero() -> None:
     for f in (lambda x: x**0, lambda x: x**0.0, lambda x: np.power(x, 0.0), lambda x: np.float_power(x, 0)):
-        equal(slopes(f, [0.0, 2.0, -1.0]), [0, 0, 0])
-        equal(curvature(f, [0.0, 2.0, -1.0]), [0, 0, 0])
+        assert_equal(slopes(f, [0.0, 2.0, -1.0]), [0, 0, 0])
+        assert_equal(curvature(f, [0.0, 2.0, -1.0]), [0, 0, 0])
 
 
 def test_power_one_and_two_at_zero_have_their_usual_slopes() -> None:
     for one in (1, 1.0, np.float64(1)):
-        equal(slopes(lambda x, p=one: np.power(x, p), [0.0, 3.0]), [1, 1])
-        equal(slopes(lambda x, p=one: np.power(x, 2 * p), [0.0, 3.0]), [0, 6])
-        equal(curvature(lambda x, p=one: np.power(x, 2 * p), [0.0, 3.0]), [2, 2])
-        equal(curvature(lambda x, p=one: np.power(x, 3 * p), [0.0, 3.0]), [0, 18])
+        assert_equal(slopes(lambda x, p=one: np.power(x, p), [0.0, 3.0]), [1, 1])
+        assert_equal(slopes(lambda x, p=one: np.power(x, 2 * p), [0.0, 3.0]), [0, 6])
+        assert_equal(curvature(lambda x, p=one: np.power(x, 2 * p), [0.0, 3.0]), [2, 2])
+        assert_equal(curvature(lambda x, p=one: np.power(x, 3 * p), [0.0, 3.0]), [0, 18])
 
 
 def test_exponent_of_base_zero_has_no_influence() -> None:
     base, exponent = slopes(np.power, [0.0, 0.0, 2.0], [2.0, 0.0, 3.0])
-    equal(base, [0, 0, 12])
-    equal(exponent, [0, 0, 8 * math.log(2)])
+    assert_equal(base, [0, 0, 12])
+    assert_equal(exponent, [0, 0, 8 * math.log(2)])
 
 
 # determinants and products with zeros
@@ -136,13 +136,13 @@ def test_second_derivative_of_the_determinant_of_a_singular_matrix_is_refused() 
 
 
 def test_product_with_zeros_has_the_product_of_the_others() -> None:
-    equal(slopes(np.prod, [0.0, 2.0, 3.0]), [6, 0, 0])
-    equal(slopes(np.prod, [0.0, 0.0, 3.0]), [0, 0, 0])
-    equal(curvature(np.prod, [0.0, 0.0, 3.0]), [3, 3, 0])
-    equal(curvature(np.prod, [0.0, 0.0, 0.0]), [0, 0, 0])
-    equal(slopes(np.nanprod, [0.0, 2.0, np.nan]), [2, 0, 0])
-    equal(slopes(np.cumprod, [0.0, 2.0, 3.0]), [1 + 2 + 6, 0, 0])
-    equal(curvature(np.cumprod, [0.0, 0.0, 3.0]), [1 + 3, 1 + 3, 0])
+    assert_equal(slopes(np.prod, [0.0, 2.0, 3.0]), [6, 0, 0])
+    assert_equal(slopes(np.prod, [0.0, 0.0, 3.0]), [0, 0, 0])
+    assert_equal(curvature(np.prod, [0.0, 0.0, 3.0]), [3, 3, 0])
+    assert_equal(curvature(np.prod, [0.0, 0.0, 0.0]), [0, 0, 0])
+    assert_equal(slopes(np.nanprod, [0.0, 2.0, np.nan]), [2, 0, 0])
+    assert_equal(slopes(np.cumprod, [0.0, 2.0, 3.0]), [1 + 2 + 6, 0, 0])
+    assert_equal(curvature(np.cumprod, [0.0, 0.0, 3.0]), [1 + 3, 1 + 3, 0])
 
 
 def test_sinc_at_zero_to_the_fourth_order() -> None:
@@ -166,20 +166,20 @@ def test_sum_of_two_exponentials_that_are_zero_has_finite_gradient(f: Any) -> No
     a, b = slopes(f, [-infinite, -infinite, 0.0, 700.0], [-infinite, 0.0, -infinite, -700.0])
     assert np.all(np.isfinite(a))
     assert np.all(np.isfinite(b))
-    equal(a[1:], [0, 1, 1])
-    equal(b[1:], [1, 0, 0])
+    assert_equal(a[1:], [0, 1, 1])
+    assert_equal(b[1:], [1, 0, 0])
 
 
 def test_clip_passes_half_the_gradient_at_a_bound() -> None:
-    equal(slopes(lambda x: np.clip(x, 0, 1), [-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0.5, 1, 0.5, 0])
+    assert_equal(slopes(lambda x: np.clip(x, 0, 1), [-1.0, 0.0, 0.5, 1.0, 2.0]), [0, 0.5, 1, 0.5, 0])
     x, low, high = slopes(np.clip, [0.0, 1.0, 0.5], [0.0] * 3, [1.0] * 3)
-    equal(x, [0.5, 0.5, 1])
-    equal(low, [0.5, 0, 0])
-    equal(high, [0, 0.5, 0])
+    assert_equal(x, [0.5, 0.5, 1])
+    assert_equal(low, [0.5, 0, 0])
+    assert_equal(high, [0, 0.5, 0])
 
 
 def test_clip_with_infinite_bounds_is_the_identity() -> None:
-    equal(slopes(lambda x: np.clip(x, -np.inf, np.inf), [-5.0, 0.0, 7.0]), [1, 1, 1])
+    assert_equal(slopes(lambda x: np.clip(x, -np.inf, np.inf), [-5.0, 0.0, 7.0]), [1, 1, 1])
     assert np.all(np.isfinite(slopes(lambda x: np.clip(x, -np.inf, np.inf), [np.inf, 0.0])))
 
 
@@ -188,33 +188,33 @@ def test_clip_with_infinite_bounds_is_the_identity() -> None:
 
 @pytest.mark.parametrize("f", [np.max, np.min, np.nanmax, np.nanmin, np.amax])
 def test_tie_in_max_and_min_shares_equally(f: Any) -> None:
-    equal(slopes(f, [3.0, 3.0, 3.0]), np.ones(3) / 3)
-    equal(slopes(lambda x: f(x, axis=0), [[1.0, 2.0], [1.0, 2.0]]), np.full((2, 2), 0.5))
+    assert_equal(slopes(f, [3.0, 3.0, 3.0]), np.ones(3) / 3)
+    assert_equal(slopes(lambda x: f(x, axis=0), [[1.0, 2.0], [1.0, 2.0]]), np.full((2, 2), 0.5))
 
 
 @pytest.mark.parametrize("f", [np.maximum, np.minimum, np.fmax, np.fmin])
 def test_tie_of_two_shares_equally(f: Any) -> None:
     a, b = slopes(f, [1.0], [1.0])
-    equal([a, b], [[0.5], [0.5]])
+    assert_equal([a, b], [[0.5], [0.5]])
 
 
 @pytest.mark.parametrize("f", [np.median, np.nanmedian, lambda x: np.quantile(x, 0.3), np.ptp])
 def test_ties_in_order_statistics_lose_no_gradient(f: Any) -> None:
     found = slopes(f, [2.0, 2.0, 2.0, 2.0])
     assert np.all(np.isfinite(found))
-    equal(np.sum(found), 0 if f is np.ptp else 1)
+    assert_equal(np.sum(found), 0 if f is np.ptp else 1)
 
 
 def test_gradient_of_a_maximum_that_is_nan_goes_to_the_nan() -> None:
-    equal(slopes(np.max, [1.0, np.nan, 2.0]), [0, 1, 0])
-    equal(slopes(np.min, [np.nan, np.nan, 2.0]), [0.5, 0.5, 0])
+    assert_equal(slopes(np.max, [1.0, np.nan, 2.0]), [0, 1, 0])
+    assert_equal(slopes(np.min, [np.nan, np.nan, 2.0]), [0.5, 0.5, 0])
 
 
 def test_maximum_of_a_number_and_nan_is_nan_without_a_gradient_and_fmax_is_the_number() -> None:
     a, b = slopes(np.maximum, [1.0, np.nan], [np.nan, 1.0])
-    equal([a, b], np.zeros((2, 2)))
+    assert_equal([a, b], np.zeros((2, 2)))
     a, b = slopes(np.fmax, [1.0, np.nan], [np.nan, 1.0])
-    equal([a, b], [[1, 0], [0, 1]])
+    assert_equal([a, b], [[1, 0], [0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_maximum_of_a_number_and_nan_is_nan_without_a_gradient_and_fmax_is_the_n
 def test_nan_that_is_ignored_gets_gradient_zero(f: Any) -> None:
     found = slopes(f, [1.0, np.nan, 2.0, 4.0])
     assert found[1] == 0
-    equal(found[[0, 2, 3]], slopes({np.nansum: np.sum, np.nanmean: np.mean, np.nanprod: np.prod,
+    assert_equal(found[[0, 2, 3]], slopes({np.nansum: np.sum, np.nanmean: np.mean, np.nanprod: np.prod,
         np.nanmax: np.max, np.nanmin: np.min, np.nanvar: np.var, np.nanstd: np.std,
         np.nanmedian: np.median}[f], [1.0, 2.0, 4.0]))  # fmt: skip
 
@@ -231,22 +231,22 @@ def test_nan_that_is_ignored_gets_gradient_zero(f: Any) -> None:
 @pytest.mark.filterwarnings("ignore:All-NaN")
 @pytest.mark.parametrize("f", [np.nanmax, np.nanmin, np.nansum, np.nanprod, np.nanmedian])
 def test_ignoring_every_element_leaves_no_gradient_for_any(f: Any) -> None:
-    equal(slopes(lambda x: np.nan_to_num(f(x)), [np.nan, np.nan]), [0, 0])
+    assert_equal(slopes(lambda x: np.nan_to_num(f(x)), [np.nan, np.nan]), [0, 0])
 
 
 def test_quantile_of_nan_is_nan_and_gets_no_gradient() -> None:
     x = Tensor([1.0, np.nan, 2.0], requires_grad=True)
     y = np.quantile(x, 0.5)
     assert np.isnan(y.data)
-    equal(slopes(lambda x: np.quantile(x, 0.5), [1.0, np.nan, 2.0]), [0, 0, 0])
+    assert_equal(slopes(lambda x: np.quantile(x, 0.5), [1.0, np.nan, 2.0]), [0, 0, 0])
 
 
 def test_nan_to_num_gives_what_it_replaced_no_gradient() -> None:
-    equal(slopes(np.nan_to_num, [np.nan, np.inf, -np.inf, 2.0]), [0, 0, 0, 1])
+    assert_equal(slopes(np.nan_to_num, [np.nan, np.inf, -np.inf, 2.0]), [0, 0, 0, 1])
 
 
 def test_where_keeps_an_infinite_slope_of_the_branch_not_taken_out() -> None:
-    equal(slopes(lambda x: np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0), [0.0, 2.0]), [0, 0.5])
+    assert_equal(slopes(lambda x: np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0), [0.0, 2.0]), [0, 0.5])
 
 
 # nothing at all
@@ -271,8 +271,8 @@ def test_reducing_no_elements_to_several_results_works() -> None:
 def test_products_over_no_elements_are_zero_with_empty_gradients() -> None:
     for f, of_a, of_b in ((np.matmul, (2, 0), (0, 3)), (np.dot, (0,), (0,)), (np.kron, (2, 0), (3,))):
         a, b = slopes(f, np.zeros(of_a), np.zeros(of_b))
-        equal(a, np.zeros(of_a))
-        equal(b, np.zeros(of_b))
+        assert_equal(a, np.zeros(of_a))
+        assert_equal(b, np.zeros(of_b))
 
 
 # coinciding values
@@ -285,7 +285,7 @@ def test_eigenvalues_that_coincide_have_finite_gradients() -> None:
 
 
 def test_a_constant_row_leaves_no_surprise_in_a_covariance() -> None:
-    equal(slopes(lambda m: np.cov(m)[0, 0], [[1.0, 1.0, 1.0], [1.0, 2.0, 4.0]]), np.zeros((2, 3)))
+    assert_equal(slopes(lambda m: np.cov(m)[0, 0], [[1.0, 1.0, 1.0], [1.0, 2.0, 4.0]]), np.zeros((2, 3)))
 
 
 def test_leading_zeros_of_polynomials_are_cut_off_where_numpy_does() -> None:
@@ -296,7 +296,7 @@ def test_leading_zeros_of_polynomials_are_cut_off_where_numpy_does() -> None:
 
 def test_bessel_function_i0_where_exponentials_are_large() -> None:
     x = np.array([-30.0, 0.0, 5.0, 60.0])
-    equal(slopes(lambda x: np.log(np.i0(x)), x)[1], 0)
+    assert_equal(slopes(lambda x: np.log(np.i0(x)), x)[1], 0)
     np.testing.assert_allclose(np.i0(Tensor(x, requires_grad=True)).numpy(), np.i0(x), rtol=1e-15)
 
 

@@ -164,4 +164,5 @@ scipy.special.erf(x).sum().backward()
 assert "tinygrad_edu.rules.special" in sys.modules
 assert abs(x.grad.item() - 0.878782578935) < 1e-10
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

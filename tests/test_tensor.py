@@ -22,7 +22,7 @@ TYPES = (np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_)
 SQUARE = np.array([[1.0, 2.0], [3.0, 4.5]])
 
 
-def same(got: Any, expected: Any) -> None:
+def assert_same(got: Any, expected: Any) -> None:
     """Check that a Tensor holds exactly what NumPy returned: type, shape, dtype and every bit."""
     assert isinstance(got, Tensor)
     assert got.shape == np.shape(expected)
@@ -72,55 +72,55 @@ def test_operators_give_what_numpy_gives(pair: Any, op: Any, reflected: bool) ->
     else:  # a Python number is weak until it is put in a Tensor
         both.pop()
     for x, y in both:
-        same(op(y, x) if reflected else op(x, y), expected)
+        assert_same(op(y, x) if reflected else op(x, y), expected)
 
 
 @given(operands((np.int32, np.int64, np.uint8)), st.sampled_from(BITWISE), st.booleans())
 def test_bitwise_operators_give_what_numpy_gives(pair: Any, op: Any, reflected: bool) -> None:
     a, b = pair
-    same(op(b, Tensor(a)) if reflected else op(Tensor(a), b), op(b, a) if reflected else op(a, b))
+    assert_same(op(b, Tensor(a)) if reflected else op(Tensor(a), b), op(b, a) if reflected else op(a, b))
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, -2, 0.0, 0.5, 2.0, -1.0, 1.5, True, np.float64(2)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_power_gives_what_numpy_gives_to_the_last_bit(exponent: Any, dtype: Any) -> None:
     x = np.random.default_rng(0).uniform(0.1, 3, 1000).astype(dtype)
-    same(Tensor(x) ** exponent, x**exponent)
-    same(Tensor(x, requires_grad=True) ** exponent, x**exponent)
+    assert_same(Tensor(x) ** exponent, x**exponent)
+    assert_same(Tensor(x, requires_grad=True) ** exponent, x**exponent)
     if exponent > 0:
-        same(exponent ** Tensor(x), exponent**x)
+        assert_same(exponent ** Tensor(x), exponent**x)
 
 
 def test_integer_powers() -> None:
     n = np.array([1, 2, 3])
-    same(Tensor(n) ** 2, n**2)
-    same(2 ** Tensor(n), 2**n)
+    assert_same(Tensor(n) ** 2, n**2)
+    assert_same(2 ** Tensor(n), 2**n)
     with pytest.raises(ValueError, match="negative integer powers"):
         Tensor(n) ** -1
 
 
 @pytest.mark.parametrize("op", [operator.neg, operator.pos, operator.abs])
 def test_unary_operators(op: Any) -> None:
-    same(op(Tensor(SQUARE - 2)), op(SQUARE - 2))
+    assert_same(op(Tensor(SQUARE - 2)), op(SQUARE - 2))
 
 
 def test_invert_divmod_and_matmul() -> None:
     mask = SQUARE > 2
-    same(~Tensor(mask), ~mask)
+    assert_same(~Tensor(mask), ~mask)
     for got, expected in zip(divmod(Tensor(SQUARE), 0.7), divmod(SQUARE, 0.7), strict=True):
-        same(got, expected)
+        assert_same(got, expected)
     for got, expected in zip(divmod(7.0, Tensor(SQUARE)), divmod(7.0, SQUARE), strict=True):
-        same(got, expected)
-    same(Tensor(SQUARE) @ SQUARE, SQUARE @ SQUARE)
-    same(SQUARE @ Tensor(SQUARE), SQUARE @ SQUARE)
-    same([1.0, 2.0] @ Tensor(SQUARE), [1.0, 2.0] @ SQUARE)
-    same(Tensor(SQUARE) @ [1.0, 2.0], SQUARE @ [1.0, 2.0])
+        assert_same(got, expected)
+    assert_same(Tensor(SQUARE) @ SQUARE, SQUARE @ SQUARE)
+    assert_same(SQUARE @ Tensor(SQUARE), SQUARE @ SQUARE)
+    assert_same([1.0, 2.0] @ Tensor(SQUARE), [1.0, 2.0] @ SQUARE)
+    assert_same(Tensor(SQUARE) @ [1.0, 2.0], SQUARE @ [1.0, 2.0])
 
 
 @pytest.mark.parametrize("op", ARITHMETIC + COMPARISONS)
 def test_an_array_on_the_left_gives_way_to_the_tensor(op: Any) -> None:
     for left in (SQUARE, np.float64(2), np.float32(2), 2, 2.0):
-        same(op(left, Tensor(SQUARE)), op(left, SQUARE))
+        assert_same(op(left, Tensor(SQUARE)), op(left, SQUARE))
 
 
 def test_a_float32_parameter_stays_float32_beside_python_numbers() -> None:
@@ -216,8 +216,8 @@ def test_matmul_refuses_numbers_as_numpy_does() -> None:
 def test_hash_is_identity_and_equality_elementwise() -> None:
     a, b = Tensor([1.0, 2.0]), Tensor([1.0, 2.0])
     assert len({a, b, a}) == 2
-    same(a == b, np.array([True, True]))
-    same(a != 1.0, np.array([False, True]))
+    assert_same(a == b, np.array([True, True]))
+    assert_same(a != 1.0, np.array([False, True]))
     assert 2.0 in a
     assert 3.0 not in a
     with pytest.raises(ValueError, match="ambiguous"):
@@ -254,7 +254,7 @@ def test_item_tolist_numpy_len_iter() -> None:
     assert x.tolist() == SQUARE.tolist()
     assert len(x) == 2
     rows = list(x)
-    same(rows[1], SQUARE[1])
+    assert_same(rows[1], SQUARE[1])
     assert rows[1].requires_grad
     assert isinstance(x.numpy(), np.ndarray)
     assert isinstance(np.sum(x).numpy(), np.ndarray)
@@ -318,8 +318,8 @@ METHODS = {
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_methods_agree_with_ndarray_and_have_gradients(method: Any) -> None:
-    same(method(Tensor(SQUARE)), method(SQUARE))
-    same(method(Tensor(SQUARE, requires_grad=True)).detach(), method(SQUARE))
+    assert_same(method(Tensor(SQUARE)), method(SQUARE))
+    assert_same(method(Tensor(SQUARE, requires_grad=True)).detach(), method(SQUARE))
     check_gradient(method, SQUARE)
 
 
@@ -339,8 +339,8 @@ def test_methods_agree_with_ndarray_and_have_gradients(method: Any) -> None:
     ],
 )
 def test_methods_without_gradients_agree_with_ndarray(method: Any) -> None:
-    same(method(Tensor(SQUARE)), method(SQUARE))
-    same(method(Tensor(SQUARE, requires_grad=True)), method(SQUARE))
+    assert_same(method(Tensor(SQUARE)), method(SQUARE))
+    assert_same(method(Tensor(SQUARE, requires_grad=True)), method(SQUARE))
 
 
 def test_astype_gives_back_the_gradient_in_the_first_type() -> None:
@@ -355,8 +355,8 @@ def test_any_index_gives_what_numpy_gives(data: st.DataObject) -> None:
     shape = data.draw(shapes())
     x = np.arange(math.prod(shape), dtype=float).reshape(shape)
     index = data.draw(indices(shape))
-    same(Tensor(x)[index], x[index])
-    same(Tensor(x, requires_grad=True)[index].detach(), x[index])
+    assert_same(Tensor(x)[index], x[index])
+    assert_same(Tensor(x, requires_grad=True)[index].detach(), x[index])
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_tensors_of_integers_and_booleans_are_indices(index: Any) -> None:
             return [int(p) for p in part]
         return slice(0, 1) if isinstance(part, slice) and part.stop is not None else plain(part)
 
-    same(Tensor(SQUARE)[index], SQUARE[numbers(index)])
+    assert_same(Tensor(SQUARE)[index], SQUARE[numbers(index)])
     check_gradient(lambda a: a[index], SQUARE)
     check_gradient(lambda a: np.take(a, Tensor([0, 3])), SQUARE)
 
@@ -455,7 +455,7 @@ def test_requires_grad_of_a_result_cannot_be_set() -> None:
 def test_leaves_can_be_pickled_and_copied(clone: Any) -> None:
     x = Tensor(np.ones(2, np.float32), requires_grad=True, name="w")
     y = clone(x)
-    same(y, x.data)
+    assert_same(y, x.data)
     assert (y.requires_grad, y.name, y is x) == (True, "w", False)
     assert not clone(Tensor([1.0])).requires_grad
     assert clone(Tensor([1, 2])).dtype == np.array([1]).dtype
@@ -477,9 +477,9 @@ def test_repr() -> None:
 
 def test_arrays_know_tensors_of_other_dtypes() -> None:
     x = Tensor(np.arange(3, dtype=np.uint8))
-    same(x + np.float32(1), np.arange(3, dtype=np.uint8) + np.float32(1))
-    same(np.mean(x), np.mean(np.arange(3, dtype=np.uint8)))
-    same(np.concatenate([x, np.ones(2, np.float32)]), np.concatenate([x.data, np.ones(2, np.float32)]))
+    assert_same(x + np.float32(1), np.arange(3, dtype=np.uint8) + np.float32(1))
+    assert_same(np.mean(x), np.mean(np.arange(3, dtype=np.uint8)))
+    assert_same(np.concatenate([x, np.ones(2, np.float32)]), np.concatenate([x.data, np.ones(2, np.float32)]))
 
 
 # Random expressions
@@ -516,4 +516,4 @@ def test_expressions_have_the_values_and_dtypes_of_numpy(expression: Any) -> Non
         leaves = {k: Tensor(v, requires_grad=needs and k != "i64") for k, v in VALUES.items()}
         got = evaluate(expression, leaves)
         if isinstance(got, Tensor):
-            same(got.detach(), expected)
+            assert_same(got.detach(), expected)

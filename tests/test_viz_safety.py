@@ -86,7 +86,7 @@ def elements(svg):
     return list(ElementTree.fromstring(svg).iter())
 
 
-def check(name, dot):
+def assert_safe(name, dot):
     plain, parts = elements(drawn("plain", dot).svg), elements(drawn(name, dot).svg)
     assert [part.tag for part in parts] == [part.tag for part in plain]
     for part in parts:
@@ -98,7 +98,7 @@ def check(name, dot):
 @pytest.mark.parametrize("dot", DOTS)
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_hostile_names_are_shown_as_themselves(name, dot):
-    shown = check(name, dot)
+    shown = assert_safe(name, dot)
     text = visible(name).strip()
     assert sum(text.replace("\u00a0", " ") == line.replace("\u00a0", " ").strip() for line in shown) >= 3
 
@@ -107,7 +107,7 @@ def test_hostile_names_are_shown_as_themselves(name, dot):
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60))
 def test_no_name_changes_what_the_picture_is_made_of(name):
-    check(name, DOTS[-1])
+    assert_safe(name, DOTS[-1])
 
 
 @given(st.text())

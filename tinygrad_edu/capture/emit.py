@@ -437,10 +437,6 @@ class _Writer:
 
     def _source(self, title: str, signature: list[str], loops: list[str]) -> str:
         names = [name for name, _ in self._given_constants()]
-        head = f"    def step({', '.join(signature)}):"
-        if len(head) > 110:
-            rows = list(_wrapped(signature, 96))
-            head = "    def step(\n" + "".join(f"        {row},\n" for row in rows) + "    ):"
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
         for function in [*helpers(loops), *loops]:
             text += [function, "", ""]
@@ -456,7 +452,7 @@ class _Writer:
                     initial_indent="    # ",
                     subsequent_indent="    # ",
                 )
-        text.append(head)
+        text += [f"    {line}" for line in call_text("def step", signature, ":")]
         width = min(max((len(line) for line, note in self.lines if note), default=0), 76)
         before = ""
         for line, note in self.lines:
@@ -473,16 +469,6 @@ def _aliases(called: dict[str, str]) -> Iterator[str]:
     for i in range(0, len(names), 5):
         some = names[i : i + 5]
         yield f"{', '.join(some)} = {', '.join(called[name] for name in some)}"
-
-
-def _wrapped(words: list[str], width: int) -> Iterator[str]:
-    row: list[str] = []
-    for word in words:
-        if row and len(", ".join([*row, word])) > width:
-            yield ", ".join(row)
-            row = []
-        row.append(word)
-    yield ", ".join(row)
 
 
 def _is_short(array: Any) -> bool:

@@ -17,7 +17,7 @@ from .naming import Unique
 from .standin import Traced
 from .trace import Call
 
-WIDTH = 90  # of a line that is not broken
+WIDTH = 96  # of a line that is not broken
 # as NumPy's maximum and minimum, which prefer NaN, and on a tie the second argument
 FUNCTIONS = {
     "larger": "return a if a > b or a != a else b",
@@ -52,24 +52,22 @@ def written(loop: Loop, name: str, wish: Callable[[Traced], str]) -> Iterator[st
     names = {value: unique(wish(value)) for value in (*loop.inputs, *loop.outs)}
     yield DECORATOR
     yield from call_text(f"def {name}", list(names.values()), ":")
-    arrays = {value: name for value, name in names.items() if isinstance(value.example, np.ndarray)}
+    arrays = {value: array for value, array in names.items() if isinstance(value.example, np.ndarray)}
     turn = _turn(list(arrays), whole)
     if turn is None:
-        elements = {value: name + _index(value.shape, whole) for value, name in arrays.items()}
+        elements = {value: array + _index(value.shape, whole) for value, array in arrays.items()}
         ends = [f"{names[loop.outs[0]]}.shape[{axis}]" for axis in range(len(whole))]
         around = list(zip(_letters(whole), ends, strict=True))
         if all(value.example.flags.f_contiguous for value in loop.outs):
             around.reverse()  # the innermost loop goes over elements that lie beside each other
     else:
-        flat = {value: unique(f"{name}_flat") for value, name in arrays.items()}
-        written_to = set(loop.outs)
-        for (
-            value,
-            name,
-        ) in arrays.items():  # a parameter that lay backwards may have moved: ravel copies it then
-            how = "reshape(-1)" if value in written_to else "ravel()"
-            yield f"    {flat[value]} = {name}{turn}.{how}"
-        elements = {value: f"{name}[i]" for value, name in flat.items()}
+        flat = {value: unique(f"{array}_flat") for value, array in arrays.items()}
+        for value in loop.inputs:  # ravel copies a parameter that lies in another order than it did
+            if value in flat:
+                yield f"    {flat[value]} = {names[value]}{turn}.ravel()"
+        for value in loop.outs:  # and reshape refuses to: what is written must not be a copy
+            yield f"    {flat[value]} = {names[value]}{turn}.reshape(-1)"
+        elements = {value: f"{array}[i]" for value, array in flat.items()}
         around = [("i", f"{flat[loop.outs[0]]}.size")]
     for depth, (letter, end) in enumerate(around, 1):
         yield f"{'    ' * depth}for {letter} in range({end}):"

@@ -36,9 +36,6 @@ class Loop:
     The `Call` of a loop has the last of these as its `out`; `results` lists all.
     """
 
-    __name__ = "loop"
-    __module__ = __name__
-
     def __init__(self, calls: list[Call], outs: list[Traced]):
         self.calls, self.outs = calls, outs
         made = {call.out for call in calls}

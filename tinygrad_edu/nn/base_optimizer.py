@@ -166,12 +166,11 @@ class Optimizer(Changing):
             self._apply_under_capture(trace, parameters)
             return
         moved = self._move_all(parameters, self, self._rate())
-        if len(moved) == len(self._memories):
-            vars(self)["_iterations"] += 1
-        else:
-            done = Done()
-            done.add(moved)
-            self._counted(done)()
+        vars(self)["_iterations"] += 1
+        if len(moved) < len(self._memories):
+            for memory in set(self._memories.values()).difference(moved):
+                memory.missed += 1
+            self.changed()
 
     def _apply_under_capture(self, trace: Any, parameters: list[Tensor]) -> None:
         """Do what `apply` does with numbers that are read anew on every call, and note what it depends on."""
@@ -256,7 +255,7 @@ class Optimizer(Changing):
                 self._move(param, gradient, memory, rate, step)
                 return
             self.changed()
-        if state:
+        if state:  # plain gradient descent has none, and setting up the loop takes as long as its update
             for part, new in zip(state, remembered, strict=True):
                 _give(part, new)
         _give(param, values)

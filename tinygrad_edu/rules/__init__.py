@@ -149,12 +149,10 @@ def cast(x: Any, dtype: Any) -> Any:
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
     added = g.ndim - len(shape)
-    if added == 1 and g.shape[1:] == shape and g.size:  # a bias, say: the most frequent, in the shortest way
-        return reduced(np.add, g, 0)
+    if g.shape[added:] == shape:
+        return reduced(np.add, g, 0 if added == 1 else tuple(range(added)))
     if added < 0 or (0 in shape and g.size):
         return np.broadcast_to(g, shape)
-    if g.shape[added:] == shape:
-        return reduced(np.add, g, tuple(range(added)))
     stretched = tuple(added + i for i, n in enumerate(shape) if n == 1 != g.shape[added + i])
     return np.reshape(reduced(np.add, g, tuple(range(added)) + stretched), shape)
 
