@@ -395,3 +395,21 @@ def test_defaults_are_keras_3s() -> None:
         0.001,
     ]
     assert {made().epsilon for made in (nn.Adagrad, nn.RMSprop, nn.Adam)} == {1e-7}
+
+
+def test_a_step_without_a_gradient_is_not_counted_for_a_parameter() -> None:
+    both, alone = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    other = Tensor(np.ones(2), requires_grad=True)
+    first, second = optimizers.Adam(0.1), optimizers.Adam(0.1)
+    for with_it in (True, False, False, True):
+        if with_it:
+            np.sum(np.square(both) + np.square(other)).backward()
+            np.sum(np.square(alone)).backward()
+            second.apply([alone])
+        else:
+            np.sum(np.square(other)).backward()
+        first.apply([both, other])
+    assert (first.iterations, second.iterations) == (4, 2)
+    np.testing.assert_array_equal(
+        both.data, alone.data
+    )  # whose bias corrections are those of the second step
