@@ -246,15 +246,24 @@ TWO: list[Any] = [
 TWO += [lambda a, b: a / (1 + np.square(b)), lambda a, b: (a >= b) * b, lambda a, b: np.where(a != b, a, 1)]
 
 
-@FEW
-@given(
-    calls=st.lists(
-        st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)), min_size=3, max_size=20
-    ),
-    results=st.lists(st.integers(0, 60), min_size=1, max_size=4),
-    kinds=st.lists(st.tuples(st.sampled_from(TYPES), st.sampled_from("CFSR")), min_size=9, max_size=9),
+elementwise_programs = st.fixed_dictionaries(
+    {
+        "calls": st.lists(
+            st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60)), min_size=3, max_size=20
+        ),
+        "results": st.lists(st.integers(0, 60), min_size=1, max_size=4),
+        "kinds": st.lists(st.tuples(st.sampled_from(TYPES), st.sampled_from("CFSR")), min_size=9, max_size=9),
+    }
 )
-def test_random_elementwise_programs_are_exact(calls: Any, results: Any, kinds: Any) -> None:
+
+
+@FEW
+@given(program=elementwise_programs)
+def test_random_elementwise_programs_are_exact(program: Any) -> None:
+    assert_random_program_is_exact(program, compiled=True)
+
+
+def assert_random_program_is_exact(program: Any, compiled: bool) -> None:
     random = np.random.default_rng(0)
 
     def laid_out(shape: tuple[int, ...], dtype: Any, order: str) -> Any:
@@ -265,21 +274,21 @@ def test_random_elementwise_programs_are_exact(calls: Any, results: Any, kinds: 
             return array[::-1]
         return np.asarray(array, order="F" if order == "F" else "C")
 
-    inputs = [laid_out(shape, *kind) for shape, kind in zip(ARRAYS, kinds, strict=True)]
+    inputs = [laid_out(shape, *kind) for shape, kind in zip(ARRAYS, program["kinds"], strict=True)]
 
     def function(*pool: Any) -> Any:
         pool = list(pool)
-        for op, i, j in calls:
+        for op, i, j in program["calls"]:
             a, b = pool[i % len(pool)], pool[j % len(pool)]
             fn = (ONE + TWO)[op % len(ONE + TWO)]
             try:
                 pool.append(fn(a) if op % len(ONE + TWO) < len(ONE) else fn(a, b))
             except (ValueError, TypeError, IndexError, np.exceptions.AxisError):
                 continue  # shapes that do not fit, or a sum of booleans: the same ones each time
-        return [pool[-1 - i % len(pool)] for i in results]
+        return [pool[-1 - i % len(pool)] for i in program["results"]]
 
     with np.errstate(all="ignore"):
-        step = tg.jit(function, compiled=True)
+        step = tg.jit(function, compiled=compiled)
         for _ in range(2):
             for got, expected in zip(step(*inputs), function(*inputs), strict=True):
                 assert_same_bits(got, expected)

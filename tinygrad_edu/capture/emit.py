@@ -21,12 +21,14 @@ import numpy as np
 from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
+from .chunks import rows
 from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
 from .loops import Loop
 from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
 from .program import Program, Residence
+from .simplify import reads
 from .standin import Traced, traced_in
 from .trace import Call, Draw
 
@@ -86,6 +88,7 @@ class _Writer:
         self.imported: dict[Any, str] = {}
         self.loops: dict[Loop, str] = {}
         self.setup: list[str] = []
+        self.inner: list[list[str]] = []  # functions of chunks
         self.lines: list[tuple[str, str]] = []
         self.nbytes = 0
         self.root, self.buffer = program.plan.root, program.plan.buffer
@@ -300,6 +303,27 @@ class _Writer:
         self.loops[loop] = name = self.unique(f"loop_{self.name(loop.outs[-1])}")
         return made, call_text(name, given)
 
+    def _write_chunks(self, calls: list[Call]) -> None:
+        """Write calls as a function of chunks of their arrays, and the lines that go from chunk to chunk."""
+        body = [(self.statement(call), self._comment(call)) for call in calls]
+        values = dict.fromkeys(value for call in calls for value in (*reads(call), call.out))
+        whole = calls[-1].out
+        start, chunk = self._chunk
+        name = self.unique(f"chunk_of_{self.name(whole)}")
+        given = {self.name(v): f"[{chunk}]" if np.ndim(v.example) else "" for v in values}
+        self.inner.append([*call_text(f"def {name}", list(given), ":"), *_commented(body)])
+        self.lines += [
+            (f"for {start} in range(0, {len(whole)}, {rows(whole)}):  # chunks that fit in the cache", ""),
+            (f"    {chunk} = slice({start}, {start} + {rows(whole)})", ""),
+        ]
+        call = call_text(name, [text + part for text, part in given.items()])
+        self.lines += [(f"    {line}", "") for line in call]
+
+    @functools.cached_property
+    def _chunk(self) -> tuple[str, str]:
+        """The names of where a chunk starts, and of the chunk."""
+        return self.unique("start"), self.unique("chunk")
+
     def _wish(self, value: Traced) -> str:
         """Return what a value would be called if nothing else had that name."""
         return self.names.get(value) or self.wishes.get(value) or self.wishes.plain(value)
@@ -333,7 +357,11 @@ class _Writer:
         program = self.program
         for value in [*self.buffer, *program.places]:
             self._make_room(value)
-        for call in program.calls:
+        for group in program.groups:
+            if len(group) > 1:
+                self._write_chunks(group)
+                continue
+            (call,) = group
             hoisted = call.out not in self.buffer and call.out not in program.places and self._is_fixed(call)
             if hoisted:
                 self.hoisted.add(call.out)
@@ -452,14 +480,10 @@ class _Writer:
                     initial_indent="    # ",
                     subsequent_indent="    # ",
                 )
-        text += [f"    {line}" for line in call_text("def step", signature, ":")]
-        width = min(max((len(line) for line, note in self.lines if note), default=0), 76)
-        before = ""
-        for line, note in self.lines:
-            shown = note if note != before or note == "" else '"'
-            before = note
-            text.append(f"        {line:{width}}  # {shown}" if note else f"        {line}")
-        text += ["", "    return step", ""]
+        step = [*call_text("def step", signature, ":"), *_commented(self.lines)]
+        for lines in (*self.inner, step):
+            text += [*(f"    {line}" for line in lines), ""]
+        text += ["    return step", ""]
         return "\n".join(text)
 
 
@@ -469,6 +493,16 @@ def _aliases(called: dict[str, str]) -> Iterator[str]:
     for i in range(0, len(names), 5):
         some = names[i : i + 5]
         yield f"{', '.join(some)} = {', '.join(called[name] for name in some)}"
+
+
+def _commented(lines: list[tuple[str, str]]) -> Iterator[str]:
+    """Write the lines of a function, each with its comment; one like that above it is a ditto mark."""
+    width = min(max((len(line) for line, note in lines if note), default=0), 76)
+    before = ""
+    for line, note in lines:
+        shown = note if note != before or note == "" else '"'
+        before = note
+        yield f"    {line:{width}}  # {shown}" if note else f"    {line}"
 
 
 def _is_short(array: Any) -> bool:

@@ -65,7 +65,7 @@ def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
     done: list[Call] = []
     steps: list[Call] = []  # of the loop that is being put together
     for part in _postponed(calls, readers, kept):
-        if _can_come_before(part[-1], steps):
+        if can_come_before(part[-1], steps):
             done += part
             continue
         fits = is_joinable(part[-1]) and len(steps) + len(part) <= LONGEST
@@ -98,7 +98,7 @@ def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[T
     return done
 
 
-def _can_come_before(call: Call, steps: list[Call]) -> bool:
+def can_come_before(call: Call, steps: list[Call]) -> bool:
     """Tell whether a call that stands after some others may stand before them.
 
     It may if it computes a number from numbers, or is a view, of something that the others do not make.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..rules.shapes import astype
+from .chunks import chunked
 from .flatten import flattened
 from .loops import each_call, looped
 from .memory import Plan, on_the_way, plan, roots, takes_out
@@ -34,6 +35,7 @@ class Program(NamedTuple):
 
     Attributes:
         calls: the lines of the program.
+        groups: the same, those together that are to be made chunk by chunk.
         plan: which buffer each result lives in.
         places: for results that live in a flat array, which one and where in it.
         inputs: where values come from on every call.
@@ -47,6 +49,7 @@ class Program(NamedTuple):
     """
 
     calls: list[Call]
+    groups: list[list[Call]]
     plan: Plan
     places: dict[Traced, tuple[Traced, Block]]
     inputs: dict[Traced, Input]
@@ -91,9 +94,11 @@ def build(record: Record, compiled: bool = False) -> Program:
     builder.places |= on_the_way(calls, builder.places, {*record.inputs, *builder.stand_ins()}, kept)
     inputs = [*record.inputs, *builder.stand_ins()]
     placed = {value: place[0] for value, place in builder.places.items()}
+    planned = plan(calls, inputs, kept, placed, builder.flats)
     return Program(
         calls,
-        plan(calls, inputs, kept, placed, builder.flats),
+        list(chunked(calls, planned, builder.places)),
+        planned,
         builder.places,
         record.inputs,
         builder.residences,

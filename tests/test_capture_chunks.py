@@ -1,0 +1,143 @@
+"""Long arrays a chunk at a time: the same results, in programs that show it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given
+from test_capture_loops import OPTIMIZERS, assert_random_program_is_exact, elementwise_programs, trained
+from test_capture_programs import assert_captured_equals_eager, recipes
+
+import tinygrad_edu as tg
+from tinygrad_edu import Tensor, nn
+from tinygrad_edu.capture import chunks
+
+RNG = np.random.default_rng(0)
+N = chunks.LONG // 4 + 5  # elements of float32: not a whole number of chunks
+
+
+@contextmanager
+def short_chunks(nbytes: int = 40) -> Iterator[None]:
+    """Have arrays of any length cut into chunks of a few elements."""
+    with patch.object(chunks, "NBYTES", nbytes), patch.object(chunks, "LONG", 0):
+        yield
+
+
+def chunks_in(step: Any) -> list[list[str]]:
+    """Return the NumPy calls of each function of a chunk in a program."""
+    functions = re.findall(r"    def chunk_of_.*?:\n(.*?)\n\n", step.source, re.S)
+    return [re.findall(r"^        (\w+)\(", body, re.M) for body in functions]
+
+
+def trainer(optimizer: Any) -> tuple[Tensor, Any]:
+    w = Tensor(RNG.normal(size=N).astype(np.float32), requires_grad=True, name="w")
+
+    def step(x: Any) -> Any:
+        loss = np.vdot(w, x)
+        loss.backward()
+        optimizer.apply([w])
+        return loss
+
+    return w, step
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_long_parameters_are_updated_chunk_by_chunk_to_the_same_bits(make: Any) -> None:
+    (w, step), (expected, eager) = trainer(make()), trainer(make())
+    expected.assign(w.data)
+    captured = tg.jit(step)
+    for _ in range(3):
+        x = RNG.normal(size=N).astype(np.float32)
+        assert captured(x) == eager(x)
+        np.testing.assert_array_equal(w.data, expected.data)
+    assert chunks_in(captured)
+
+
+def test_adam_reads_like_its_formula() -> None:
+    _, step = trainer(nn.Adam())
+    captured = tg.jit(step)
+    captured(np.ones(N, np.float32))
+    (calls,) = chunks_in(captured)
+    assert calls == [
+        *("subtract", "multiply", "add", "multiply", "subtract", "multiply", "add"),
+        *("multiply", "sqrt", "add", "divide", "subtract"),
+    ]
+    assert f"for start in range(0, {N}, {chunks.NBYTES // 4}):" in captured.source
+
+
+def test_short_arrays_are_left_whole() -> None:
+    step = tg.jit(lambda x: np.sqrt(x * 2 + 1))
+    step(np.ones(N // 2, np.float32))
+    assert "for " not in step.source
+
+
+def test_the_source_runs_alone() -> None:
+    with short_chunks():
+        step = tg.jit(lambda x: np.sum(np.sqrt(x * x + 1) - x))
+        x = RNG.normal(size=(50, 3))
+        expected = step(x)
+    assert chunks_in(step) == [["multiply", "add", "sqrt", "subtract"]]
+    world: dict[str, Any] = {}
+    exec(step.source, world)
+    (again,) = world["program"]()(x)
+    assert again == expected
+
+
+def test_what_is_no_chunk_of_the_same_elements_ends_a_group() -> None:
+    def step(x: Any, row: Any) -> Any:
+        a = x * 2 + 1  # one group
+        b = a + row  # a row for all rows of a
+        c = np.abs(b * 3)  # another
+        d = c[1:] * 2 + c[:-1]  # views, of which one element is two
+        return np.sum(np.square(d.T * 2))  # and in another order of memory
+
+    x, row = RNG.normal(size=(6, 4)), RNG.normal(size=4)
+    with short_chunks():
+        captured = tg.jit(step)
+        assert captured(x, row) == step(x, row)
+    assert chunks_in(captured)[:2] == [["multiply", "add"], ["multiply", "absolute"]]
+
+
+def test_arrays_that_lie_column_by_column_are_left_whole() -> None:
+    x = np.asfortranarray(RNG.normal(size=(6, 4)))  # a chunk of rows would jump through all of it
+    with short_chunks():
+        captured = tg.jit(lambda x: np.sum(np.sqrt(x * x + 1)))
+        captured(x)
+    assert not chunks_in(captured)
+
+
+def test_names_of_the_user_do_not_collide() -> None:
+    def step(start: Any, chunk: Any, slice: Any, range: Any) -> Any:
+        return np.sum((start * chunk + slice) * range)
+
+    arrays = RNG.normal(size=(4, 30))
+    with short_chunks():
+        captured = tg.jit(step)
+        assert captured(*arrays) == step(*arrays)
+    assert chunks_in(captured)
+
+
+@given(program=elementwise_programs)
+def test_random_elementwise_programs_are_exact(program: Any) -> None:
+    with short_chunks():
+        assert_random_program_is_exact(program, compiled=False)
+
+
+@given(recipe=recipes)
+def test_captured_steps_equal_eager_steps(recipe: Any) -> None:
+    with short_chunks(16):
+        assert_captured_equals_eager(recipe, compiled=False)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_a_model_trains_to_the_same_bits(make: Any) -> None:
+    with short_chunks():
+        losses, parameters = trained(make())
+    expected_losses, expected = trained(make(), run_eagerly=True)
+    assert losses == expected_losses
+    for got, wanted in zip(parameters, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)

@@ -1,0 +1,56 @@
+"""Chunks: long arrays a chunk at a time, so that a call finds in the cache what the one before left there.
+
+A call on an array that is larger than the cache reads it from main memory, and so does the next call. Calls
+that work element by element may instead all be made on the first chunk of their arrays, then all on the
+second, and so on. `chunked` finds calls for which that is the same.
+"""
+
+from collections.abc import Container, Iterator
+
+import numpy as np
+
+from .loops import can_come_before, is_joinable
+from .memory import Plan
+from .simplify import reads
+from .standin import Traced
+from .trace import Call
+
+NBYTES = 1 << 17  # of a chunk: a cache of 1 MB holds those of the seven arrays that Adam goes through
+LONG = 4 * NBYTES  # bytes of an array for which it is worth it
+
+
+def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterator[list[Call]]:
+    """Group calls that follow each other: those of a group of several are to be made chunk by chunk."""
+    group: list[Call] = []
+    for call in calls:
+        if can_come_before(call, group):
+            yield [call]
+            continue
+        has_room = call.out in plan.buffer or call.out in places
+        fits = has_room and _is_long(call) and _is_aligned(call, plan)
+        if group and not (fits and call.out.shape == group[-1].out.shape):
+            yield group
+            group = []
+        if fits:
+            group.append(call)
+        else:
+            yield [call]
+    if group:
+        yield group
+
+
+def rows(value: Traced) -> int:
+    """Return how long a chunk is along the first axis."""
+    return max(1, NBYTES * len(value) // int(value.nbytes))
+
+
+def _is_long(call: Call) -> bool:
+    """Tell whether a call makes a long array, each element from one element of each argument."""
+    return isinstance(call.out.example, np.ndarray) and call.out.nbytes >= LONG and is_joinable(call)
+
+
+def _is_aligned(call: Call, plan: Plan) -> bool:
+    """Tell whether the same chunk of each array holds the same elements, and shares memory with no other."""
+    arrays = [value for value in (call.out, *reads(call)) if np.ndim(value.example)]
+    alike = all(value.shape == call.out.shape and value.example.flags.c_contiguous for value in arrays)
+    return alike and plan.views.isdisjoint(arrays)
