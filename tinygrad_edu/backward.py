@@ -16,10 +16,11 @@ from .rules import unbroadcast
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
-    found = gradients(root, _seed(root, gradient, create_graph), create_graph)
-    for vertex, total in found:
+    for vertex, total in pull([(root, _seed(root, gradient, create_graph))], create_graph):
         if not isinstance(total, Recorded):
-            total = make(_locked(total))
+            if isinstance(total, np.ndarray):
+                total.setflags(False)  # type: ignore[call-arg]
+            total = make(total)
         if vertex.grad is None:
             vertex.grad = total
         else:
@@ -117,6 +118,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
 
     The rule runs on the arrays that the call was made with, or, so that it is recorded too, on the Tensors.
     """
+    rule = node.rule
     if create_graph:
         _refuse_stale(node)
         output: Any = vertex
@@ -125,21 +127,20 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         output, inputs = vertex.data, node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
-    how = node.options(create_graph) if node.rule.saves else node.kwargs
+    kwargs = node.options(create_graph) if rule.saves else node.kwargs
+    given = (total, output, *inputs)
     shares: list[tuple[Any, Any]] = []
-    for arg, vjp in zip(node.args, node.rule.vjps or node.rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
-        if vjp is None:
-            continue
+    for arg, vjp in zip(node.args, rule.vjps or rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
         if isinstance(arg, Recorded):
-            if arg.node is not None:
-                part = vjp(total, output, *inputs, **how) if how else vjp(total, output, *inputs)
+            if arg.node is not None and vjp is not None:
+                part = vjp(*given, **kwargs) if kwargs else vjp(*given)
                 like = arg.data
                 if type(part) is not np.ndarray or part.shape != like.shape or part.dtype is not like.dtype:
                     part = _fitted(part, like, node)
                 if part is not None:
                     shares.append((arg, part))
-        elif tensors_in(arg):
-            shares += _matched(arg, vjp(total, output, *inputs, **how), node)
+        elif isinstance(arg, (list, tuple)) and vjp is not None and tensors_in(arg):
+            shares += _matched(arg, vjp(*given, **kwargs), node)
     return shares
 
 
@@ -218,9 +219,3 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
         raise ValueError(f"gradient= needs the Tensor's own shape {shape}, and got {gradient.data.shape}")
     start = gradient if create_graph else gradient.data
     return start if start.dtype == root.data.dtype else start.astype(root.data.dtype)
-
-
-def _locked(array: Any) -> Any:
-    if isinstance(array, np.ndarray):
-        array.setflags(False)  # type: ignore[call-arg]
-    return array

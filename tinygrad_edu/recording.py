@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -37,20 +37,30 @@ class _Internal(dict[str, bool]):
 _internal = _Internal()
 
 
-class State(NamedTuple):
+class State:
     """What this thread or task is doing: recording calls or not, inside which layers, transforms and capture.
 
-    `outer` is the state around the innermost ``with`` block, to go back to.
+    `outer` is the state around the innermost ``with`` block, to go back to. A state is never changed.
     """
 
-    recording: bool = True
-    scope: tuple[str, ...] = ()
-    transforms: int = 0
-    trace: Any = None
-    outer: "State | None" = None
+    __slots__ = ("outer", "recording", "scope", "trace", "transforms")
+
+    def __init__(
+        self,
+        recording: bool = True,
+        scope: tuple[str, ...] = (),
+        transforms: int = 0,
+        trace: Any = None,
+        outer: "State | None" = None,
+    ):
+        self.recording = recording
+        self.scope = scope
+        self.transforms = transforms
+        self.trace = trace
+        self.outer = outer
 
 
-_state: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039 (a NamedTuple)
+_state: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  # noqa: B039 (never changed)
 
 
 class Node:
@@ -64,27 +74,15 @@ class Node:
 
     __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "saved", "scope", "serial")
 
-    def __init__(
-        self,
-        fn: Function,
-        rule: Rule,
-        args: tuple[Any, ...] = (),
-        arrays: Sequence[Any] = (),
-        kwargs: Any = NO_KWARGS,
-        scope: tuple[str, ...] = (),
-    ):
-        self.fn = fn
-        self.rule = rule
-        self.args = args
-        self.arrays = arrays
-        self.kwargs = kwargs
-        self.scope = scope
-        self.saved: Any = None
-        self.serial = next(_serials)
-        frame: Any = sys._getframe(2)
-        while _internal[frame.f_code.co_filename] and frame.f_back is not None:
-            frame = frame.f_back
-        self.place = frame.f_code, frame.f_lasti
+    args: tuple[Any, ...]
+    arrays: Sequence[Any]
+    fn: Function
+    kwargs: Any
+    place: tuple[Any, int]
+    rule: Rule
+    saved: Any
+    scope: tuple[str, ...]
+    serial: int
 
     def options(self, on_tensors: bool) -> Any:
         """Return the keyword arguments for the gradient rule: those of the call, and what it `saved`."""
@@ -100,6 +98,31 @@ class Node:
     def source(self) -> tuple[str, int]:
         """Return the file and line of the user's code that made the call."""
         return line_of(self.place)
+
+
+def node_of(
+    fn: Function,
+    rule: Rule,
+    args: tuple[Any, ...] = (),
+    arrays: Sequence[Any] = (),
+    kwargs: Any = NO_KWARGS,
+    scope: tuple[str, ...] = (),
+) -> Node:
+    """Make the node of a call made just now (by a function, which is called sooner than a class)."""
+    node = Node()
+    node.fn = fn
+    node.rule = rule
+    node.args = args
+    node.arrays = arrays
+    node.kwargs = kwargs
+    node.scope = scope
+    node.saved = None
+    node.serial = next(_serials)
+    frame: Any = sys._getframe(2)
+    while _internal[frame.f_code.co_filename] and frame.f_back is not None:
+        frame = frame.f_back
+    node.place = frame.f_code, frame.f_lasti
+    return node
 
 
 def line_of(place: tuple[Any, int]) -> tuple[str, int]:
@@ -223,7 +246,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return _wrap(recipe.definition(*args, **kwargs))
     if listed:  # the user's lists may change later, and the record must not
         args = tuple(map(_copied, args))
-    node = Node(fn, recipe, args, arrays, kwargs, state.scope)
+    node = node_of(fn, recipe, args, arrays, kwargs, state.scope)
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
     if recipe.saves:
         value, node.saved = value
@@ -593,4 +616,4 @@ def no_grad(fn: Callable[P, R] | None = None) -> NoGrad | Callable[P, R]:
 
 
 rule(pick, lambda g, y, parts, index: tuple(g if i == index else None for i in range(len(parts))))
-LEAF = Node(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf
+LEAF = node_of(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf

@@ -237,7 +237,7 @@ class _Writer:
         scalars = not any(isinstance(getattr(a, "example", a), np.ndarray) for a in args)
         scalars = scalars and (not isinstance(fn, np.ufunc) or any(map(_is_generic, args)))
         if fn in OPERATORS and len(args) == 2 and scalars and not call.kwargs:
-            return f"{self._operand(args[0])} {OPERATORS[fn]} {self._operand(args[1])}"
+            return f"{self._operand(args[0])} {OPERATORS[fn]} {self.text(args[1])}"
         if fn in PREFIXES and scalars:
             return f"{PREFIXES[fn]}{self._operand(args[0])}"
         if fn is getitem or fn is operator.getitem:

@@ -78,6 +78,7 @@ class Optimizer(Changing):
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
     live = ("iterations", "_iterations", "learning_rate", "lr", "_learning_rate")
     books = ("_memories",)
+    _steps: dict[Memory, Any] | None = None  # which step comes next, where that is read anew (under capture)
     state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
 
@@ -193,11 +194,14 @@ class Optimizer(Changing):
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
             this._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
+        memories, steps, next_step = self._memories, this._steps, self._iterations + 1
         for param in parameters:
-            if param.grad is None or param.node is None:
+            gradient = param.grad
+            if gradient is None or param.node is None:
                 continue
-            memory = self._memories.get(id(param)) or self._remember(param)
-            this._move(param, param.grad.data, memory, rate, this._step_of(memory))
+            memory = memories.get(id(param)) or self._remember(param)
+            step = next_step - memory.missed if steps is None else steps[memory]
+            this._move(param, gradient.data, memory, rate, step)
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -241,21 +245,20 @@ class Optimizer(Changing):
         values, state = param.data, memory.state
         if self.weight_decay:
             values = values - values * (self.weight_decay * rate)
-        result = self.rule(
-            values, gradient, tuple([part.data for part in state]) if state else (), rate, step
-        )
+        arrays = tuple([part.data for part in state]) if state else state
+        result = self.rule(values, gradient, arrays, rate, step)
         if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
             raise _wrong_result(self, result)
         values, remembered = result
-        if len(remembered) != len(state):  # a momentum, say, that was 0 so far
-            memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
-            trace = current_trace()
-            if trace is not None:  # the step reads them, on every call
-                trace.read(state)
-                self._move(param, gradient, memory, rate, step)
-                return
-            self.changed()
-        if state:  # plain gradient descent has none, and setting up the loop takes as long as its update
+        if remembered is not state:  # as plain gradient descent returns it, which has none
+            if len(remembered) != len(state):  # a momentum, say, that was 0 so far
+                memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
+                trace = current_trace()
+                if trace is not None:  # the step reads them, on every call
+                    trace.read(state)
+                    self._move(param, gradient, memory, rate, step)
+                    return
+                self.changed()
             for part, new in zip(state, remembered, strict=True):
                 _give(part, new)
         _give(param, values)
@@ -281,7 +284,7 @@ class Optimizer(Changing):
         for name, value in vars(self).items():
             if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
-        vars(this)["_step_of"] = numbers.__getitem__
+        vars(this)["_steps"] = numbers
         return this
 
     def _constants(self) -> dict[str, Any]:
@@ -400,9 +403,10 @@ def _identities(memory: Memory) -> list[int]:
 
 def _give(param: Tensor, values: Any) -> None:
     """Give a Tensor new values, which are used nowhere else, so that they need not be copied."""
-    if type(values) is np.ndarray and values.base is None and type(param.data) is np.ndarray:
+    old = param.data
+    if type(values) is np.ndarray and values.base is None and type(old) is np.ndarray:
         values.setflags(False)  # type: ignore[call-arg]
-        if values.shape == param.data.shape and values.dtype is param.data.dtype:
+        if values.dtype is old.dtype and values.shape == old.shape:
             param.data = values
             return
     param.assign(values)
@@ -414,7 +418,7 @@ def _tensors(parameters: Any) -> list[Tensor]:
         raise TypeError(
             "an optimizer takes a list of parameters, and got a single Tensor w; write apply([w])"
         )
-    if hasattr(parameters, "parameters"):
+    if type(parameters) is not list and hasattr(parameters, "parameters"):
         raise TypeError(
             f"an optimizer takes a list of parameters, and got a {type(parameters).__name__}; "
             "write apply(model.parameters)"

@@ -82,7 +82,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
     shifted, powers, total = exponentials(z)
-    return -np.vdot(targets(labels, z), shifted - np.log(total)) / rows(z), powers / total
+    return np.vdot(targets(labels, z), shifted - np.log(total)) / -rows(z), powers / total
 
 
 def check_labels(z: Any, labels: Any) -> None:
@@ -90,7 +90,7 @@ def check_labels(z: Any, labels: Any) -> None:
     values = at_hand(labels)
     if labels.shape == z.shape:
         n = rows(z)
-        if values is not None and abs(np.add.reduce(values, None) - n) > 1e-3 * n:
+        if values is not None and abs(float(np.add.reduce(values, None)) - n) > 1e-3 * n:
             raise ValueError(
                 "each row of labels must sum to 1 (one-hot, or probabilities); these sum to "
                 f"{values.sum() / n:.4g} on average; divide them by labels.sum(-1, keepdims=True)"
