@@ -453,9 +453,17 @@ class Block:
         _state.set(outer)
 
 
-def inside(layer: str) -> Block:
+class inside(Block):  # noqa: N801 (used like no_grad)
     """Mark the calls made in a ``with`` block as made in a layer, which pictures draw as a box."""
-    return Block(lambda now: State(now.recording, (*now.scope, layer), now.transforms, now.trace, now))
+
+    __slots__ = ("layer",)
+
+    def __init__(self, layer: str):
+        self.layer = layer
+
+    def __enter__(self) -> None:
+        now = _state.get()
+        _state.set(State(now.recording, (*now.scope, self.layer), now.transforms, now.trace, now))
 
 
 def transforming() -> Block:

@@ -123,7 +123,7 @@ class Layer(Changing):
 
     def __call__(self, x: Any) -> Any:
         """Return the output for the input x, after making the parameters if there are none yet."""
-        if not hasattr(x, "dtype") or (x.dtype != self.dtype and not isinstance(x, Recorded)):
+        if not isinstance(x, Recorded) and (not hasattr(x, "dtype") or x.dtype != self.dtype):
             x = as_array(x).astype(self.dtype)
         if not self.built:
             self._build_for(x)
