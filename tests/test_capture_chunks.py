@@ -15,6 +15,7 @@ from test_capture_programs import assert_captured_equals_eager, recipes
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn
 from tinygrad_edu.capture import chunks
+from tinygrad_edu.capture.pack import LINE
 
 RNG = np.random.default_rng(0)
 N = chunks.LONG // 4 + 5  # elements of float32: not a whole number of chunks
@@ -141,3 +142,41 @@ def test_a_model_trains_to_the_same_bits(make: Any) -> None:
     assert losses == expected_losses
     for got, wanted in zip(parameters, expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+# Where parameters lie -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keep", [lambda a: a, lambda a: a[1:], lambda a: a[1:][::2], lambda a: a.reshape(5, 1)], ids=range(4)
+)
+def test_what_is_kept_of_a_parameter_stays_as_it_was(keep: Any) -> None:
+    w, step = mover()
+    kept = []
+    for _ in range(6):
+        step(np.ones(5))
+        array = keep(w.data)
+        kept.append((array, array.copy()))
+    for array, copy in kept:
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_parameters_begin_where_a_line_of_the_cache_does_and_two_places_take_turns() -> None:
+    w, step = mover()
+    places = []
+    for _ in range(6):
+        step(np.ones(5))
+        places.append(w.data.ctypes.data)
+    assert len(set(places)) == 2
+    assert [place % LINE for place in set(places)] == [0, 0]
+
+
+def mover() -> tuple[Tensor, Any]:
+    w, sgd = Tensor(np.zeros(5), requires_grad=True, name="w"), nn.SGD(1.0)
+
+    @tg.jit
+    def step(x: Any) -> None:
+        np.vdot(w, x).backward()
+        sgd.apply([w])
+
+    return w, step
