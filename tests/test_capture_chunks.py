@@ -76,6 +76,32 @@ def test_short_arrays_are_left_whole() -> None:
     assert "for " not in step.source
 
 
+@pytest.mark.parametrize(
+    ("shape", "step"),
+    [
+        ((1_000_000,), 16384),
+        ((3000, 100), 128),  # a multiple of 64 rows, of 163 that would fit
+        ((300, 1000), 16),
+        ((2, 1_000_000), 1),
+        ((1, 1_000_000), None),  # has no rows to go through
+    ],
+)
+def test_how_long_chunks_are(shape: tuple[int, ...], step: int | None) -> None:
+    captured = tg.jit(lambda x: np.sum((np.sqrt(x * x + 1) > 2 * x) * x))
+    x = RNG.normal(size=shape)
+    assert captured(x) == captured.function(x)
+    found = re.findall(r"in range\(0, \d+, (\d+)\)", captured.source)
+    assert found == ([] if step is None else [str(step)])
+
+
+def test_the_sign_of_nan_stays_as_it_was() -> None:
+    nan = np.full((3000, 333), np.nan, np.float32)
+    minus = np.copysign(nan, np.float32(-1))
+    captured = tg.jit(lambda a, b: np.signbit((a + b) * 2 - 1))
+    assert np.array_equal(captured(nan, minus), captured.function(nan, minus))
+    assert chunks_in(captured)
+
+
 def test_the_source_runs_alone() -> None:
     with short_chunks():
         step = tg.jit(lambda x: np.sum(np.sqrt(x * x + 1) - x))

@@ -27,7 +27,7 @@ def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterato
             yield [call]
             continue
         has_room = call.out in plan.buffer or call.out in places
-        fits = has_room and _is_long(call) and _is_aligned(call, plan)
+        fits = has_room and is_joinable(call) and _is_aligned(call, plan) and rows([call]) < len(call.out)
         if group and not (fits and call.out.shape == group[-1].out.shape):
             yield group
             group = []
@@ -39,18 +39,26 @@ def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterato
         yield group
 
 
-def rows(value: Traced) -> int:
-    """Return how long a chunk is along the first axis."""
-    return max(1, NBYTES * len(value) // int(value.nbytes))
+def rows(calls: list[Call]) -> int:
+    """Return how long a chunk is along the first axis; as long as the arrays if these are not long.
+
+    If possible it is a multiple of 64, so that each element is computed as part of a full vector, as before:
+    the sign of NaN depends on it.
+    """
+    widest = max(int(value.nbytes) for call in calls for value in _arrays(call))
+    length = len(calls[-1].out)
+    if widest < LONG:
+        return length
+    fitting = NBYTES * length // widest
+    return fitting // 64 * 64 or fitting or 1
 
 
-def _is_long(call: Call) -> bool:
-    """Tell whether a call makes a long array, each element from one element of each argument."""
-    return isinstance(call.out.example, np.ndarray) and call.out.nbytes >= LONG and is_joinable(call)
+def _arrays(call: Call) -> list[Traced]:
+    return [value for value in (call.out, *reads(call)) if np.ndim(value.example)]
 
 
 def _is_aligned(call: Call, plan: Plan) -> bool:
     """Tell whether the same chunk of each array holds the same elements, and shares memory with no other."""
-    arrays = [value for value in (call.out, *reads(call)) if np.ndim(value.example)]
+    arrays = _arrays(call)
     alike = all(value.shape == call.out.shape and value.example.flags.c_contiguous for value in arrays)
     return alike and plan.views.isdisjoint(arrays)

@@ -308,13 +308,13 @@ class _Writer:
         body = [(self.statement(call), self._comment(call)) for call in calls]
         values = dict.fromkeys(value for call in calls for value in (*reads(call), call.out))
         whole = calls[-1].out
-        start, chunk = self._chunk
+        (start, chunk), step = self._chunk, rows(calls)
         name = self.unique(f"chunk_of_{self.name(whole)}")
         given = {self.name(v): f"[{chunk}]" if np.ndim(v.example) else "" for v in values}
         self.inner.append([*call_text(f"def {name}", list(given), ":"), *_commented(body)])
         self.lines += [
-            (f"for {start} in range(0, {len(whole)}, {rows(whole)}):  # chunks that fit in the cache", ""),
-            (f"    {chunk} = slice({start}, {start} + {rows(whole)})", ""),
+            (f"for {start} in range(0, {len(whole)}, {step}):  # chunks that fit in the cache", ""),
+            (f"    {chunk} = slice({start}, {start} + {step})", ""),
         ]
         call = call_text(name, [text + part for text, part in given.items()])
         self.lines += [(f"    {line}", "") for line in call]
