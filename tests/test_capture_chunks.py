@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 from unittest.mock import patch
 
@@ -24,7 +25,7 @@ N = chunks.LONG // 4 + 5  # elements of float32: not a whole number of chunks
 @contextmanager
 def short_chunks(nbytes: int = 40) -> Iterator[None]:
     """Have arrays of any length cut into chunks of a few elements."""
-    with patch.object(chunks, "NBYTES", nbytes), patch.object(chunks, "LONG", 0):
+    with patch.multiple(chunks, NBYTES=nbytes, LONG=0, FEW=1):
         yield
 
 
@@ -55,7 +56,7 @@ def test_long_parameters_are_updated_chunk_by_chunk_to_the_same_bits(make: Any) 
         x = RNG.normal(size=N).astype(np.float32)
         assert captured(x) == eager(x)
         np.testing.assert_array_equal(w.data, expected.data)
-    assert chunks_in(captured)
+    assert chunks_in(captured) or make is OPTIMIZERS[0]  # plain descent makes two calls only
 
 
 def test_adam_reads_like_its_formula() -> None:
@@ -76,30 +77,41 @@ def test_short_arrays_are_left_whole() -> None:
     assert "for " not in step.source
 
 
-@pytest.mark.parametrize(
-    ("shape", "step"),
-    [
-        ((1_000_000,), 16384),
-        ((3000, 100), 128),  # a multiple of 64 rows, of 163 that would fit
-        ((300, 1000), 16),
-        ((2, 1_000_000), 1),
-        ((1, 1_000_000), None),  # has no rows to go through
-    ],
-)
-def test_how_long_chunks_are(shape: tuple[int, ...], step: int | None) -> None:
+@pytest.mark.parametrize("shape", [(1_000_000,), (3000, 101), (2, 1_000_000), (1, 1_000_000)])
+@pytest.mark.parametrize(("dtype", "step"), [(np.float64, 16384), (np.float32, 32768)])
+def test_chunks_fit_the_widest_array_whatever_the_shape(shape: Any, dtype: Any, step: int) -> None:
     captured = tg.jit(lambda x: np.sum((np.sqrt(x * x + 1) > 2 * x) * x))
-    x = RNG.normal(size=shape)
+    x = RNG.normal(size=shape).astype(dtype)
     assert captured(x) == captured.function(x)
-    found = re.findall(r"in range\(0, \d+, (\d+)\)", captured.source)
-    assert found == ([] if step is None else [str(step)])
+    assert re.findall(r"in range\(0, (\d+), (\d+)\)", captured.source) == [(str(x.size), str(step))]
+
+
+def test_two_calls_are_left_whole() -> None:
+    x = RNG.normal(size=1_000_000)
+    for step, groups in ((lambda x: np.sum(x * 2 + 1), 0), (lambda x: np.sum(np.sqrt(x * 2 + 1)), 1)):
+        captured = tg.jit(step)
+        captured(x * x)
+        assert len(chunks_in(captured)) == groups
+
+
+def test_objects_are_moved_as_they_are() -> None:
+    w = Tensor(np.array([Fraction(1, 2), Fraction(1, 3)], object))
+
+    def double(x: Any) -> Any:
+        w.assign(w + w)
+        return x
+
+    tg.jit(double)(1.0)
+    assert w.data.tolist() == [Fraction(1), Fraction(2, 3)]
 
 
 def test_the_sign_of_nan_stays_as_it_was() -> None:
-    nan = np.full((3000, 333), np.nan, np.float32)
-    minus = np.copysign(nan, np.float32(-1))
-    captured = tg.jit(lambda a, b: np.signbit((a + b) * 2 - 1))
-    assert np.array_equal(captured(nan, minus), captured.function(nan, minus))
-    assert chunks_in(captured)
+    for shape in ((3000, 333), (3, 700_001), (700_001,)):
+        nan = np.full(shape, np.nan, np.float32)
+        minus = np.copysign(nan, np.float32(-1))
+        captured = tg.jit(lambda a, b: np.signbit((a + b) * 2 - 1))
+        assert np.array_equal(captured(nan, minus), captured.function(nan, minus))
+        assert chunks_in(captured)
 
 
 def test_the_source_runs_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import NoGradientRule, Tensor
-from tinygrad_edu.recording import function_name, inside, is_recording
+from tinygrad_edu.recording import function_name, inside, inside_transform, is_recording, transforming
 from tinygrad_edu.testing import check_gradient
 
 
@@ -294,6 +294,14 @@ def test_no_grad_inside_a_layer_keeps_the_scope() -> None:
             pass
         assert (x * 2).node.scope == ("a",)
     assert (x * 2).node.scope == ()
+
+
+def test_a_layer_leaves_recording_and_transforms_as_they_are() -> None:
+    x = leaf()
+    with tg.no_grad(), inside("a"):
+        assert (x * 2).node is None
+    with transforming(), inside("a"):
+        assert inside_transform()
 
 
 def test_no_grad_refuses_what_runs_later() -> None:

@@ -17,6 +17,7 @@ from .trace import Call
 
 NBYTES = 1 << 17  # of a chunk: a cache of 1 MB holds those of the seven arrays that Adam goes through
 LONG = 4 * NBYTES  # bytes of an array for which it is worth it
+FEW = 2  # calls: so few gain nothing
 
 
 def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterator[list[Call]]:
@@ -27,30 +28,27 @@ def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterato
             yield [call]
             continue
         has_room = call.out in plan.buffer or call.out in places
-        fits = has_room and is_joinable(call) and _is_aligned(call, plan) and rows([call]) < len(call.out)
+        fits = has_room and is_joinable(call) and _is_aligned(call, plan)
         if group and not (fits and call.out.shape == group[-1].out.shape):
-            yield group
+            yield from _worth_it(group)
             group = []
         if fits:
             group.append(call)
         else:
             yield [call]
-    if group:
-        yield group
+    yield from _worth_it(group)
 
 
-def rows(calls: list[Call]) -> int:
-    """Return how long a chunk is along the first axis; as long as the arrays if these are not long.
+def size(calls: list[Call]) -> int:
+    """Return how many elements a chunk has: whole vectors, since the sign of NaN depends on that."""
+    fitting = NBYTES // max(value.dtype.itemsize for call in calls for value in _arrays(call))
+    return max(1, fitting // 64 * 64 or fitting)
 
-    If possible it is a multiple of 64, so that each element is computed as part of a full vector, as before:
-    the sign of NaN depends on it.
-    """
-    widest = max(int(value.nbytes) for call in calls for value in _arrays(call))
-    length = len(calls[-1].out)
-    if widest < LONG:
-        return length
-    fitting = NBYTES * length // widest
-    return fitting // 64 * 64 or fitting or 1
+
+def _worth_it(group: list[Call]) -> list[list[Call]]:
+    """Leave calls of a group apart if they are few, or if their arrays are not long."""
+    longest = max((int(value.nbytes) for call in group for value in _arrays(call)), default=0)
+    return [group] if len(group) > FEW and longest >= LONG else [[call] for call in group]
 
 
 def _arrays(call: Call) -> list[Traced]:
@@ -58,7 +56,7 @@ def _arrays(call: Call) -> list[Traced]:
 
 
 def _is_aligned(call: Call, plan: Plan) -> bool:
-    """Tell whether the same chunk of each array holds the same elements, and shares memory with no other."""
+    """Tell whether equal chunks of all arrays hold the same elements. (Of views that is not looked into.)"""
     arrays = _arrays(call)
     alike = all(value.shape == call.out.shape and value.example.flags.c_contiguous for value in arrays)
     return alike and plan.views.isdisjoint(arrays)

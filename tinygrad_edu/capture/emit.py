@@ -8,6 +8,7 @@ emitter (of whole compiled steps, say) would stand beside this module and read t
 import functools
 import itertools
 import linecache
+import math
 import operator
 import os
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 from ..recording import function_name, line_of
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
-from .chunks import rows
+from .chunks import size
 from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
 from .loops import Loop
 from .memory import PUT, SET_AT, VIEWS
@@ -308,12 +309,13 @@ class _Writer:
         body = [(self.statement(call), self._comment(call)) for call in calls]
         values = dict.fromkeys(value for call in calls for value in (*reads(call), call.out))
         whole = calls[-1].out
-        (start, chunk), step = self._chunk, rows(calls)
+        (start, chunk), step, end = self._chunk, size(calls), math.prod(whole.shape)
         name = self.unique(f"chunk_of_{self.name(whole)}")
-        given = {self.name(v): f"[{chunk}]" if np.ndim(v.example) else "" for v in values}
+        part = f"[{chunk}]" if len(whole.shape) == 1 else f".reshape(-1)[{chunk}]"
+        given = {self.name(v): part if np.ndim(v.example) else "" for v in values}
         self.inner.append([*call_text(f"def {name}", list(given), ":"), *_commented(body)])
         self.lines += [
-            (f"for {start} in range(0, {len(whole)}, {step}):  # chunks that fit in the cache", ""),
+            (f"for {start} in range(0, {end}, {step}):  # chunks that fit in the cache", ""),
             (f"    {chunk} = slice({start}, {start} + {step})", ""),
         ]
         call = call_text(name, [text + part for text, part in given.items()])

@@ -276,6 +276,9 @@ def _aligned(size: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
 
     NumPy lets arrays begin anywhere, and an optimizer takes up to a tenth longer where they do.
     """
+    if dtype.hasobject:
+        flat = np.empty(size, dtype)
+        return flat, flat
     owner = np.empty(size * dtype.itemsize + LINE, np.uint8)
     skipped = -owner.ctypes.data % LINE
     return owner, owner[skipped : skipped + size * dtype.itemsize].view(dtype)

@@ -78,7 +78,6 @@ class Optimizer(Changing):
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
     live = ("iterations", "_iterations", "learning_rate", "lr", "_learning_rate")
     books = ("_memories",)
-    _steps: dict[Memory, Any] | None = None  # which step comes next, where that is read anew (under capture)
     state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
 
@@ -194,14 +193,12 @@ class Optimizer(Changing):
         if this.clipnorm or this.clipvalue or this.global_clipnorm:
             this._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
-        memories, steps, next_step = self._memories, this._steps, self._iterations + 1
         for param in parameters:
             gradient = param.grad
             if gradient is None or param.node is None:
                 continue
-            memory = memories.get(id(param)) or self._remember(param)
-            step = next_step - memory.missed if steps is None else steps[memory]
-            this._move(param, gradient.data, memory, rate, step)
+            memory = self._memories.get(id(param)) or self._remember(param)
+            this._move(param, gradient.data, memory, rate, this._step_of(memory))
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -284,7 +281,7 @@ class Optimizer(Changing):
         for name, value in vars(self).items():
             if type(value) is float and name not in self.live:
                 vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
-        vars(this)["_steps"] = numbers
+        vars(this)["_step_of"] = numbers.__getitem__
         return this
 
     def _constants(self) -> dict[str, Any]:
