@@ -122,6 +122,13 @@ def test_an_expert_would_write_softmax_regression_so() -> None:
     assert report.flops > 2 * 6 * 4 * 3 * 2
 
 
+def test_the_text_says_which_parameters_lie_column_by_column() -> None:
+    layer = nn.Dense(3, input_dim=4)
+    step = tg.jit(softmax_regression([layer.W, layer.b], nn.SGD(0.1)))
+    step(np.ones((2, 4), np.float32), np.eye(3, dtype=np.float32)[:2])
+    assert "# parameters holds, one after the other: dense_W (column by column), dense_b" in step.source
+
+
 def test_there_is_nothing_to_see_before_the_first_call() -> None:
     with pytest.raises(RuntimeError, match="call the function once first"):
         _ = tg.jit(np.sin).source

@@ -92,9 +92,11 @@ class World:
             if np.ndim(a) + np.ndim(b) > 5 or np.size(a) * np.size(b) > 1000:
                 continue
             try:
-                pool.append(fn(a) if kind else fn(a, b))
+                result = fn(a) if kind else fn(a, b)
             except (ValueError, IndexError, np.exceptions.AxisError):
                 continue  # shapes that do not fit, the same ones each time
+            if np.size(result):  # NumPy warns of the mean of nothing
+                pool.append(result)
         wanted = [pool[i % len(pool)] for i in self.recipe["loss"]]
         loss = sum(np.mean(np.square(value)) for value in wanted) + np.sum(self.tensors[0]) * 0.1
         loss.backward()

@@ -475,7 +475,7 @@ class _Writer:
         text += [""] if self.called or self.setup else []
         for residence in self.program.residences:
             if residence.now in self.used and len(residence.parts) > 1:
-                parts = ", ".join(self.names[part] for part in residence.parts)
+                parts = ", ".join(self.names[part] + _order(part) for part in residence.parts)
                 text += textwrap.wrap(
                     f"{self.names[residence.now]} holds, one after the other: {parts}",
                     width=108,
@@ -505,6 +505,12 @@ def _commented(lines: list[tuple[str, str]]) -> Iterator[str]:
         shown = note if note != before or note == "" else '"'
         before = note
         yield f"    {line:{width}}  # {shown}" if note else f"    {line}"
+
+
+def _order(value: Traced) -> str:
+    """Say of a matrix that lies in memory column by column that it does."""
+    flags = value.example.flags
+    return " (column by column)" if flags.f_contiguous and not flags.c_contiguous else ""
 
 
 def _is_short(array: Any) -> bool:
