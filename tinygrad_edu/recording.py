@@ -74,15 +74,27 @@ class Node:
 
     __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "saved", "scope", "serial")
 
-    args: tuple[Any, ...]
-    arrays: Sequence[Any]
-    fn: Function
-    kwargs: Any
-    place: tuple[Any, int]
-    rule: Rule
-    saved: Any
-    scope: tuple[str, ...]
-    serial: int
+    def __init__(
+        self,
+        fn: Function,
+        rule: Rule,
+        args: tuple[Any, ...] = (),
+        arrays: Sequence[Any] = (),
+        kwargs: Any = NO_KWARGS,
+        scope: tuple[str, ...] = (),
+    ):
+        self.fn = fn
+        self.rule = rule
+        self.args = args
+        self.arrays = arrays
+        self.kwargs = kwargs
+        self.scope = scope
+        self.saved: Any = None
+        self.serial = next(_serials)
+        frame: Any = sys._getframe(2)
+        while _internal[frame.f_code.co_filename] and frame.f_back is not None:
+            frame = frame.f_back
+        self.place = frame.f_code, frame.f_lasti
 
     def options(self, on_tensors: bool) -> Any:
         """Return the keyword arguments for the gradient rule: those of the call, and what it `saved`."""
@@ -98,31 +110,6 @@ class Node:
     def source(self) -> tuple[str, int]:
         """Return the file and line of the user's code that made the call."""
         return line_of(self.place)
-
-
-def node_of(
-    fn: Function,
-    rule: Rule,
-    args: tuple[Any, ...] = (),
-    arrays: Sequence[Any] = (),
-    kwargs: Any = NO_KWARGS,
-    scope: tuple[str, ...] = (),
-) -> Node:
-    """Make the node of a call made just now (by a function, which is called sooner than a class)."""
-    node = Node()
-    node.fn = fn
-    node.rule = rule
-    node.args = args
-    node.arrays = arrays
-    node.kwargs = kwargs
-    node.scope = scope
-    node.saved = None
-    node.serial = next(_serials)
-    frame: Any = sys._getframe(2)
-    while _internal[frame.f_code.co_filename] and frame.f_back is not None:
-        frame = frame.f_back
-    node.place = frame.f_code, frame.f_lasti
-    return node
 
 
 def line_of(place: tuple[Any, int]) -> tuple[str, int]:
@@ -246,7 +233,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return _wrap(recipe.definition(*args, **kwargs))
     if listed:  # the user's lists may change later, and the record must not
         args = tuple(map(_copied, args))
-    node = node_of(fn, recipe, args, arrays, kwargs, state.scope)
+    node = Node(fn, recipe, args, arrays, kwargs, state.scope)
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
     if recipe.saves:
         value, node.saved = value
@@ -624,4 +611,4 @@ def no_grad(fn: Callable[P, R] | None = None) -> NoGrad | Callable[P, R]:
 
 
 rule(pick, lambda g, y, parts, index: tuple(g if i == index else None for i in range(len(parts))))
-LEAF = node_of(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf
+LEAF = Node(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf

@@ -25,7 +25,6 @@ from .recording import (
     make,
     needs_gradient,
     next_serial,
-    node_of,
     pick,
     recording_as,
     tensors_in,
@@ -446,7 +445,7 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
         found = {id(x): total for x, total in pull(starts, create_graph, inputs, hooks=False)}
         return [found[id(x)] if id(x) in found else np.zeros_like(x.data) for x in inputs]
 
-    return node_of(f, Rule((run_again,)), (inputs,), [arrays])
+    return Node(f, Rule((run_again,)), (inputs,), [arrays])
 
 
 def stop_gradient(x: Any) -> Any:
