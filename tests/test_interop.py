@@ -74,6 +74,23 @@ def test_buffer_protocol():
     assert memoryview(Tensor(X)).tolist() == X.tolist()
 
 
+def test_numpy_asks_a_tensor_for_its_array_once(monkeypatch):
+    asked = []
+    for name in ("__buffer__", "__array__"):
+        plain = getattr(Tensor, name)
+
+        def counted(self, *args, plain=plain, **how):
+            asked.append(plain.__name__)
+            return plain(self, *args, **how)
+
+        monkeypatch.setattr(Tensor, name, counted)
+    assert np.asarray(Tensor(X)).tolist() == X.tolist()
+    assert len(asked) == 1
+    with pytest.raises(TypeError, match="would drop its gradient"):
+        np.asarray(Tensor(X, requires_grad=True))
+    assert len(asked) <= 3
+
+
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
 def test_pickling_and_deep_copies_of_leaves(clone):
     w = Tensor(X, requires_grad=True, name="w")

@@ -401,9 +401,14 @@ class Tensor(Recorded):
         return self.numpy().__dlpack_device__()
 
     def __buffer__(self, flags: int) -> memoryview:
-        return memoryview(np.asarray(self))  # type: ignore[arg-type]
+        # of the array itself: asking NumPy for one would bring it back here, again and again
+        return memoryview(self._unconnected())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._unconnected(), dtype=dtype, copy=copy)
+
+    def _unconnected(self) -> Any:
+        """Return the array of a Tensor that needs no gradient; of one that does, it would lose it."""
         if self.node is not None:
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
@@ -411,7 +416,7 @@ class Tensor(Recorded):
                 "libraries' functions may do so inside; SciPy's softmax, log_softmax and logsumexp are in "
                 "tinygrad_edu.special)"
             )
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return self.data
 
     def __reduce__(self) -> Any:
         if not self.is_leaf:

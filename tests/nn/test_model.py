@@ -677,7 +677,7 @@ def test_a_step_that_cannot_be_captured_runs_call_by_call_and_says_why() -> None
 
     model = Sequential([Looks(input_dim=5), Dense(3, "softmax")], seed=0)
     model.compile("sgd", "categorical_crossentropy")
-    with pytest.warns(RuntimeWarning, match=r"test_nn_model.py:\d+: float.*run_eagerly=True"):
+    with pytest.warns(RuntimeWarning, match=r"test_model.py:\d+: float.*run_eagerly=True"):
         model.fit(X, Y, verbose=0)
     model.fit(X, Y, verbose=0)  # says so once
 

@@ -103,8 +103,8 @@ def test_the_source_has_the_users_names_and_says_where_each_line_comes_from() ->
     assert "tanh(product, out=hidden)" in step.source
     assert "d_W = dot(" in step.source
     line = step.__wrapped__.__code__.co_firstlineno + 2
-    assert f"# test_capture.py:{line}: hidden = np.tanh(pixels @ W)" in step.source
-    assert f"# test_capture.py:{line + 1}: gradient of tanh" in step.source
+    assert f"# test_jit.py:{line}: hidden = np.tanh(pixels @ W)" in step.source
+    assert f"# test_jit.py:{line + 1}: gradient of tanh" in step.source
 
 
 def test_an_expert_would_write_softmax_regression_so() -> None:

@@ -163,7 +163,7 @@ def test_a_wrong_level_is_named():
 def test_the_same_graph_gives_the_same_text_in_every_process(tmp_path):
     script = tmp_path / "draw.py"
     script.write_text(
-        "import sys\nsys.path.insert(0, sys.argv[1])\nimport test_viz_picture as t\n"
+        "import sys\nsys.path.insert(0, sys.argv[1])\nimport test_picture as t\n"
         "from tinygrad_edu import viz\nsys.stdout.buffer.write(viz.draw(t.network(), 'full').source.encode())"
     )
     here = os.path.dirname(__file__)

@@ -38,7 +38,7 @@ def test_nodes_are_in_topological_order_and_know_their_roles():
     assert all(edge.source < edge.target for edge in graph.edges)
     z_node = found(graph, "z")
     assert (z_node.op, z_node.scope, z_node.shape, z_node.dtype) == ("matmul", ("dense",), (4, 2), "float64")
-    assert z_node.where.startswith("test_viz_graph.py:")
+    assert z_node.where.startswith("test_graph.py:")
     assert found(graph, "x").role == "input"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_capture_programs import assert_captured_equals_eager, recipes
+from test_programs import assert_captured_equals_eager, recipes
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_viz_explorer import HOSTILE, leaf, two_layers
+from test_explorer import HOSTILE, leaf, two_layers
 
 import tinygrad_edu as tg
 from tinygrad_edu import recording, viz

@@ -90,7 +90,7 @@ def test_factors_say_what_becomes_of_the_gradient():
     assert [factor.shape for factor in path] == [(4, 3), (4, 6), (4, 6), (4, 5), (4, 5), (3, 5)]
     assert path[-1].norm == pytest.approx(np.linalg.norm(W1.grad.data))
     assert np.prod([factor.growth for factor in path]) == pytest.approx(path[-1].norm)
-    assert all(factor.where.startswith("test_viz_explain.py:") for factor in path)
+    assert all(factor.where.startswith("test_explain.py:") for factor in path)
     first = path[-1].numbers.split()
     np.testing.assert_allclose([float(x) for x in first[:4]], W1.grad.data.ravel()[:4], rtol=1e-2)
     assert "z⁽¹⁾ = X·W⁽¹⁾ + b⁽¹⁾" in explanation.text()
@@ -470,7 +470,7 @@ def test_notebooks_show_it():
 
 
 def test_the_demo_tells_its_three_stories(tmp_path):
-    demo = Path(__file__).parent.parent / "demos" / "chain_rule.py"
+    demo = Path(__file__).parents[2] / "demos" / "chain_rule.py"
     command = [sys.executable, "-W", "error", str(demo), "--out", str(tmp_path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
     for line in (

@@ -300,7 +300,7 @@ def test_source_lines_are_quoted_around_each_call():
     loss = np.sin(a)  # quoted
     data = data_in(page(loss))
     file, line = data["nodes"][-1]["place"]
-    assert data["files"][file]["name"] == "test_viz_explorer.py"
+    assert data["files"][file]["name"] == "test_explorer.py"
     assert dict(map(tuple, data["files"][file]["lines"]))[line].strip() == "loss = np.sin(a)  # quoted"
     assert "/" not in data["files"][file]["name"]
 
