@@ -15,7 +15,6 @@ import tinygrad_edu as tg
 from tinygrad_edu import viz
 from tinygrad_edu.data import batches, process_data
 from tinygrad_edu.nn import relu, softmax_cross_entropy
-from tinygrad_edu.recording import inside
 
 
 def make_parameters(seed=0):
@@ -32,10 +31,10 @@ def make_parameters(seed=0):
 
 def network(parameters, x, y):
     """The loss of the slides' two-layer network: relu(x W1 + b1) W2 + b2, softmax, cross-entropy."""
-    with inside("layer 1"):
+    with tg.scope("layer 1"):
         z1 = x @ parameters["l1.W"] + parameters["l1.b"]
         h = relu(z1)
-    with inside("layer 2"):
+    with tg.scope("layer 2"):
         z2 = h @ parameters["l2.W"] + parameters["l2.b"]
     return softmax_cross_entropy(z2, y)
 

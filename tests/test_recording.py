@@ -9,7 +9,8 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import NoGradientRule, Tensor
-from tinygrad_edu.recording import function_name, inside, inside_transform, is_recording, transforming
+from tinygrad_edu.rules import function_name
+from tinygrad_edu.state import call_transforming, inside_transform, is_recording
 from tinygrad_edu.testing import check_gradient
 
 
@@ -22,7 +23,7 @@ def leaf(data: Any = (1.0, 2.0, 3.0)) -> Tensor:
 
 def test_a_node_remembers_the_call() -> None:
     x = leaf()
-    with inside("dense_1"):
+    with tg.scope("dense_1"):
         y = np.maximum(x, 0.5)  # this line
     assert y.node.fn is np.maximum
     assert y.node.args == (x, 0.5)
@@ -289,8 +290,8 @@ def test_one_no_grad_can_be_entered_many_times() -> None:
 
 def test_no_grad_inside_a_layer_keeps_the_scope() -> None:
     x = leaf()
-    with inside("a"):
-        with tg.no_grad(), inside("b"):
+    with tg.scope("a"):
+        with tg.no_grad(), tg.scope("b"):
             pass
         assert (x * 2).node.scope == ("a",)
     assert (x * 2).node.scope == ()
@@ -298,10 +299,14 @@ def test_no_grad_inside_a_layer_keeps_the_scope() -> None:
 
 def test_a_layer_leaves_recording_and_transforms_as_they_are() -> None:
     x = leaf()
-    with tg.no_grad(), inside("a"):
+    with tg.no_grad(), tg.scope("a"):
         assert (x * 2).node is None
-    with transforming(), inside("a"):
-        assert inside_transform()
+
+    def look() -> None:
+        with tg.scope("a"):
+            assert inside_transform()
+
+    call_transforming(look)
 
 
 def test_no_grad_refuses_what_runs_later() -> None:

@@ -15,8 +15,7 @@ sp = pytest.importorskip("scipy.special")
 import tinygrad_edu as tg  # noqa: E402
 from tinygrad_edu import Tensor  # noqa: E402
 from tinygrad_edu import special as own  # noqa: E402
-from tinygrad_edu.recording import function_name  # noqa: E402
-from tinygrad_edu.rules import special  # noqa: E402
+from tinygrad_edu.rules import function_name, special  # noqa: E402
 from tinygrad_edu.testing import check_gradient  # noqa: E402
 from tinygrad_edu.testing.strategies import arrays, axes, shapes  # noqa: E402
 

@@ -3,8 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .recording import NoGradientRule, no_grad, opaque, primitive
-from .rules import RULES, constant, define, rule
+from .rules import RULES, NoGradientRule, constant, define, rule
 from .rules import elementwise as _elementwise
 from .rules import indexing as _indexing
 from .rules import linalg as _linalg
@@ -13,6 +12,8 @@ from .rules import products as _products
 from .rules import reductions as _reductions
 from .rules import shapes as _shapes
 from .rules import statistics as _statistics
+from .rules.primitive import opaque, primitive
+from .state import no_grad, scope
 from .tensor import Tensor
 from .transforms import (
     checkpoint,
@@ -52,6 +53,7 @@ __all__ = [
     "primitive",
     "random",
     "rule",
+    "scope",
     "special",
     "stop_gradient",
     "testing",

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .recording import LEAF, Node, Recorded, current_trace, function_name, make, recording_as, tensors_in
-from .rules import unbroadcast
+from .containers import LEAVES, children, opened
+from .recording import LEAF, Node, Recorded, make, tensors_in
+from .rules import function_name, unbroadcast
+from .state import call_recording, current_trace
 
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
@@ -21,11 +23,8 @@ def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -
             if isinstance(total, np.ndarray):
                 total.setflags(False)  # type: ignore[call-arg]
             total = make(total)
-        if vertex.grad is None:
-            vertex.grad = total
-        else:
-            with recording_as(create_graph):
-                vertex.grad = vertex.grad + total
+        so_far = vertex.grad
+        vertex.grad = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
 
 
 def gradients(
@@ -51,8 +50,7 @@ def pull(
     `hooks` is whether hooks of the `wanted` Tensors are called, or left to a pass that goes on from there.
     """
     if create_graph:
-        with recording_as(True):
-            return _visit(starts, True, wanted, hooks)
+        return call_recording(True, _visit, starts, True, wanted, hooks)
     return _visit(starts, False, wanted, hooks)
 
 
@@ -103,12 +101,14 @@ def _hooked(vertex: Recorded, total: Any, create_graph: bool) -> Any:
         seen = total if create_graph else make(total)
         changed = hook(seen)
         if changed is not None:
-            if np.shape(changed) != vertex.data.shape:
+            if np.shape(changed) != vertex._data.shape:
                 raise ValueError(
-                    f"a gradient hook must return a gradient of shape {vertex.data.shape}, "
+                    f"a gradient hook must return a gradient of shape {vertex._data.shape}, "
                     f"and returned one of shape {np.shape(changed)}"
                 )
-            changed = changed if isinstance(changed, Recorded) else make(np.array(changed, vertex.data.dtype))
+            changed = (
+                changed if isinstance(changed, Recorded) else make(np.array(changed, vertex._data.dtype))
+            )
             total = changed if create_graph else changed.data
     return total
 
@@ -124,9 +124,9 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         output: Any = vertex
         inputs: Sequence[Any] = node.args
     else:
-        output, inputs = vertex.data, node.arrays
+        output, inputs = vertex._data, node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
-        total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex.data, strict=True))
+        total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex._data, strict=True))
     kwargs = node.options(create_graph) if rule.saves else node.kwargs
     given = (total, output, *inputs)
     shares: list[tuple[Any, Any]] = []
@@ -134,12 +134,12 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         if isinstance(arg, Recorded):
             if arg.node is not None and vjp is not None:
                 part = vjp(*given, **kwargs) if kwargs else vjp(*given)
-                like = arg.data
+                like = arg._data
                 if type(part) is not np.ndarray or part.shape != like.shape or part.dtype is not like.dtype:
                     part = _fitted(part, like, node)
                 if part is not None:
                     shares.append((arg, part))
-        elif isinstance(arg, (list, tuple)) and vjp is not None and tensors_in(arg):
+        elif vjp is not None and type(arg) not in LEAVES and tensors_in(arg):
             shares += _matched(arg, vjp(*given, **kwargs), node)
     return shares
 
@@ -155,14 +155,16 @@ def _refuse_stale(node: Node) -> None:
 
 
 def _matched(arg: Any, parts: Any, node: Node) -> Iterator[tuple[Recorded, Any]]:
-    """Pair the Tensors of a (nested) list argument with the gradients that a rule returned for it."""
+    """Pair the Tensors in a container among the arguments with the gradients that a rule returned for it."""
     if parts is None:
         return
+    items = children(arg)
     if isinstance(arg, Recorded):
         if arg.node is not None:
-            yield arg, _fitted(parts, arg.data, node)
-    elif isinstance(arg, (list, tuple)):
-        for item, part in zip(arg, parts, strict=True):
+            yield arg, _fitted(parts, arg._data, node)
+    elif items is not None:
+        need = f"the rule of {function_name(node.fn)} must return a gradient"
+        for item, part in zip(items, opened(arg, parts, need), strict=True):
             yield from _matched(item, part, node)
 
 
@@ -203,14 +205,14 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
             "backward() found nothing to differentiate: this Tensor was not computed from any Tensor "
             "with requires_grad=True (or was computed under no_grad, or detached)"
         )
-    shape = root.data.shape
+    shape = root._data.shape
     if gradient is None:
         if shape != ():
             raise ValueError(
                 f"backward() starts from a scalar loss, and this Tensor has shape {shape}; "
                 "sum or average it first, or pass gradient= of the same shape"
             )
-        start = root.data.dtype.type(1) if isinstance(root.data, np.generic) else np.ones_like(root.data)
+        start = root._data.dtype.type(1) if isinstance(root._data, np.generic) else np.ones_like(root._data)
         return make(start) if create_graph else start
     if not isinstance(gradient, Recorded):
         foreign = hasattr(gradient, "__array_function__") and not isinstance(gradient, np.ndarray)
@@ -218,4 +220,4 @@ def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:
     if gradient.data.shape != shape:
         raise ValueError(f"gradient= needs the Tensor's own shape {shape}, and got {gradient.data.shape}")
     start = gradient if create_graph else gradient.data
-    return start if start.dtype == root.data.dtype else start.astype(root.data.dtype)
+    return start if start.dtype == root._data.dtype else start.astype(root._data.dtype)

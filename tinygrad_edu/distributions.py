@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .rules import is_differentiable
 from .tensor import Tensor
 
 _log_factorial = np.vectorize(lambda k: math.lgamma(k + 1), otypes=[float])
@@ -309,7 +310,7 @@ def _floats(given: Any, name: str) -> Any:
     array = given if isinstance(given, Tensor) else np.asarray(given)
     if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"{name} needs one number a class along its last axis, and has shape {array.shape}")
-    return array if array.dtype.kind == "f" else array.astype(float)
+    return array if is_differentiable(array.dtype) else array.astype(float)
 
 
 def _values(given: Any) -> Any:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from .backward import pull, shares
-from .recording import LEAF, Recorded, apply, make, pick, recording_as, tensors_in
+from .recording import LEAF, Recorded, apply, make, pick, tensors_in
+from .rules import is_differentiable
+from .state import call_recording
 
 
 def push(
@@ -24,12 +26,16 @@ def push(
     """
     known = {id(vertex): tangent for vertex, tangent in seeds}
     oldest = min(vertex.node.serial for vertex, _ in seeds if vertex.node is not None)
-    with recording_as(True):
-        for vertex in _calls_between(results, known, oldest):
-            tangent = _tangent(vertex, known, create_graph)
-            if tangent is not None:
-                known[id(vertex)] = tangent
+    call_recording(True, _push_through, _calls_between(results, known, oldest), known, create_graph)
     return [known.get(id(result)) for result in results]
+
+
+def _push_through(calls: Sequence[Recorded], known: dict[int, Any], create_graph: bool) -> None:
+    """Add the tangents of results of calls, in their order, to those that are known."""
+    for vertex in calls:
+        tangent = _tangent(vertex, known, create_graph)
+        if tangent is not None:
+            known[id(vertex)] = tangent
 
 
 def _calls_between(results: Sequence[Recorded], known: dict[int, Any], oldest: int) -> list[Recorded]:
@@ -53,7 +59,7 @@ def _tangent(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any
         return None
     if node.fn is pick:
         return known[id(node.args[0])][node.args[1]]
-    if node.rule.elementwise and type(vertex.data) is not tuple:
+    if node.rule.elementwise and type(vertex._data) is not tuple:
         return _along_diagonal(vertex, known, create_graph)
     return _transposed(vertex, known, create_graph)
 
@@ -61,11 +67,11 @@ def _tangent(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any
 def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
     """Run the rule of an elementwise call on tangents: it multiplies by the derivative, either way."""
     node: Any = vertex.node
-    output, inputs = (vertex, node.args) if create_graph else (vertex.data, node.arrays)
+    output, inputs = (vertex, node.args) if create_graph else (vertex._data, node.arrays)
     total = None
     for arg, vjp in zip(node.args, node.rule.vjps_of(node.args), strict=False):
         if id(arg) in known and vjp is not None:
-            moved = np.broadcast_to(known[id(arg)], vertex.data.shape)
+            moved = np.broadcast_to(known[id(arg)], vertex._data.shape)
             part = vjp(moved, output, *inputs, **node.options(create_graph))
             total = part if total is None else total + part
     return total
@@ -74,8 +80,8 @@ def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool)
 def _transposed(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
     """Transpose a call's rule: run it on a gradient that is itself a variable, and differentiate that."""
     node: Any = vertex.node
-    several = type(vertex.data) is tuple
-    outputs = vertex.data if several else (vertex.data,)
+    several = type(vertex._data) is tuple
+    outputs = vertex._data if several else (vertex._data,)
     variables = [_variable(y) for y in outputs]
     asked = shares(node, vertex, tuple(variables) if several else variables[0], create_graph)
     moving = [(part, known[id(arg)]) for arg, part in asked if id(arg) in known and _depends(part)]
@@ -88,7 +94,7 @@ def _transposed(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> 
 def _variable(y: Any) -> Any:
     """Make a variable like a result; integers (such as the exponent of frexp) stay constant."""
     zero = np.zeros_like(y)
-    return apply(np.positive, (make(zero, LEAF),)) if zero.dtype.kind == "f" else make(zero)
+    return apply(np.positive, (make(zero, LEAF),)) if is_differentiable(zero.dtype) else make(zero)
 
 
 def _depends(part: Any) -> bool:

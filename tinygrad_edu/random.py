@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .recording import current_trace
+from .state import current_trace
 
 Shape: TypeAlias = int | tuple[int, ...] | None
 Source: TypeAlias = np.random.Generator | Callable[[], np.random.Generator] | None

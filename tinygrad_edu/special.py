@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .rules import is_differentiable
 from .tensor import Tensor
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -67,7 +68,7 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
 def _floats(x: Any) -> Any:
     """Return lists and whole numbers as floats; leave arrays and Tensors of floats as they are."""
     x = x if hasattr(x, "dtype") else np.asarray(x)
-    return x if x.dtype.kind == "f" else x.astype(float)
+    return x if is_differentiable(x.dtype) else x.astype(float)
 
 
 def _top(x: Any, axis: Any) -> Any:

@@ -7,28 +7,17 @@ chain rule in `backward`.
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .at import At
 from .backward import backward
-from .recording import (
-    LEAF,
-    NoGradientRule,
-    Recorded,
-    apply,
-    current_trace,
-    function_name,
-    inside_transform,
-    is_recording,
-    make,
-    pick,
-    results_are,
-    tensors_in,
-)
+from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_in
+from .rules import NoGradientRule, function_name, is_differentiable
 from .rules.indexing import getitem
 from .rules.shapes import astype
+from .state import inside_transform, is_recording
 
 _call: Callable[..., "Tensor"] = apply
 
@@ -174,12 +163,17 @@ class Tensor(Recorded):
 
     __slots__ = ()
 
-    grad: "Tensor | None"
+    if TYPE_CHECKING:  # what is known of it here
+
+        @property
+        def grad(self) -> "Tensor | None": ...  # noqa: D102
+        @grad.setter
+        def grad(self, gradient: Any) -> None: ...
 
     def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None):
-        self.data = _own(data, dtype)
+        self._data = _own(data, dtype)
+        self._grad = None
         self.node = None
-        self.grad = None
         self.name = name
         self.keeps_grad = False
         self.hooks = ()
@@ -199,7 +193,7 @@ class Tensor(Recorded):
             raise RuntimeError(
                 "requires_grad of a computed Tensor follows from its inputs; use detach() to cut it off"
             )
-        if wanted and self.dtype.kind != "f":
+        if wanted and not is_differentiable(self.dtype):
             raise TypeError(
                 f"requires_grad needs floating-point data, and this is {self.dtype}; "
                 "write floats (1.0 instead of 1), or give dtype=float"
@@ -214,28 +208,28 @@ class Tensor(Recorded):
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        shape: tuple[int, ...] = self.data.shape
+        shape: tuple[int, ...] = self._data.shape
         return shape
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return len(self.data.shape)
+        return len(self._data.shape)
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(self.data.size)
+        return int(self._data.size)
 
     @property
     def nbytes(self) -> int:
         """The memory that the elements take, in bytes."""
-        return int(self.data.nbytes)
+        return int(self._data.nbytes)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the elements; it follows NumPy's promotion rules."""
-        dtype: np.dtype[Any] = self.data.dtype
+        dtype: np.dtype[Any] = self._data.dtype
         return dtype
 
     @property
@@ -351,13 +345,10 @@ class Tensor(Recorded):
         """
         if self.node is not None and self.node is not LEAF:
             raise RuntimeError("only a leaf can be assigned to; this Tensor is the result of a recorded call")
-        trace = current_trace()
-        if trace is not None:
-            trace.assign(self, value)
         new = _own(value.data if isinstance(value, Tensor) else value)
-        if new.shape != self.data.shape:
+        if new.shape != self.shape:
             raise ValueError(f"assign needs values of shape {self.shape}, and got {new.shape}")
-        self.data = new if new.dtype is self.data.dtype else _own(new, self.dtype)
+        self.data = new if new.dtype is self.dtype else _own(new, self.dtype)
         return self
 
     # Values
@@ -570,7 +561,7 @@ class Tensor(Recorded):
     # Elements
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __iter__(self) -> Iterator["Tensor"]:
         return (self[i] for i in range(len(self)))
@@ -579,7 +570,7 @@ class Tensor(Recorded):
         return bool(np.any(self.data == (value.data if isinstance(value, Tensor) else value)))
 
     def __getitem__(self, index: Any) -> "Tensor":
-        if isinstance(self.data, tuple):  # the results of a function that returns several
+        if isinstance(self._data, tuple):  # the results of a function that returns several
             return _call(pick, (self, index))
         return _call(getitem, (self, index))
 

@@ -15,69 +15,15 @@ from typing import Any
 import numpy as np
 
 from .backward import pull
+from .containers import leaves, matched, rebuild, tree_map
 from .forward import push
-from .recording import (
-    Node,
-    apply,
-    current_trace,
-    inside_transform,
-    is_recording,
-    make,
-    needs_gradient,
-    next_serial,
-    pick,
-    recording_as,
-    tensors_in,
-    transforming,
-)
+from .recording import Node, apply, make, needs_gradient, next_serial, pick, tensors_in
 from .rules import Rule
+from .state import call_recording, call_transforming, current_trace, inside_transform, is_recording
 from .tensor import Tensor
 
 Function = Callable[..., Any]
 ArgNums = int | Sequence[int]
-
-# Containers
-
-
-def leaves(tree: Any) -> list[Any]:
-    """List the arrays in nested lists, tuples and dicts, from left to right."""
-    if isinstance(tree, dict):
-        tree = tree.values()
-    elif not isinstance(tree, (list, tuple)):
-        return [tree]
-    return [leaf for part in tree for leaf in leaves(part)]
-
-
-def rebuild(tree: Any, values: Iterator[Any]) -> Any:
-    """Put values, from left to right, into the structure of `tree`."""
-    if isinstance(tree, dict):
-        return {key: rebuild(part, values) for key, part in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [rebuild(part, values) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return next(values)
-
-
-def leaves_like(tree: Any, values: Any, need: str) -> list[Any]:
-    """List the arrays in `values`, which must have the structure of `tree`, in the order of `tree`'s."""
-    if isinstance(tree, dict):
-        if not isinstance(values, dict) or values.keys() != tree.keys():
-            raise ValueError(f"{need} for each of {list(tree)}, and got {values!r:.60}")
-        return [leaf for key, part in tree.items() for leaf in leaves_like(part, values[key], need)]
-    if isinstance(tree, (list, tuple)):
-        if not isinstance(values, (list, tuple)) or len(values) != len(tree):
-            raise ValueError(f"{need} for each of {len(tree)} values, and got {values!r:.60}")
-        parts = zip(tree, values, strict=True)
-        return [leaf for part, value in parts for leaf in leaves_like(part, value, need)]
-    if np.shape(values) != np.shape(tree):
-        raise ValueError(f"{need} of shape {np.shape(tree)}, and got shape {np.shape(values)}")
-    return [values]
-
-
-def tree_map(fn: Function, tree: Any) -> Any:
-    """Apply `fn` to every array in nested lists, tuples and dicts."""
-    return rebuild(tree, iter([fn(leaf) for leaf in leaves(tree)]))
-
 
 # One recorded run of a function, from which gradients are pulled and through which tangents are pushed
 
@@ -92,18 +38,12 @@ class _Run:
         if wrong or not numbers:
             raise ValueError(f"argnums={argnums!r} should name some of the {len(args)} positional arguments")
         numbers = [n % len(args) for n in numbers]
-        recording = is_recording()
-        with transforming():
-            given = list(args)
-            for n in numbers:
-                given[n] = tree_map(_variable, args[n])
-            self.variables = given[numbers[0]] if self.single else tuple(given[n] for n in numbers)
-            now = next_serial()
-            self.output = f(*given, **kwargs)
+        given, self.output, now = call_transforming(_run_on_variables, f, args, kwargs, numbers)
+        self.variables = given[numbers[0]] if self.single else tuple(given[n] for n in numbers)
         if self.output is None:
             raise TypeError(f"{getattr(f, '__name__', 'the function')} returned None; does it lack a return?")
-        self.connected = recording and (
-            inside_transform() or needs_gradient(leaves([args, kwargs])) or self._uses_others(now)
+        self.connected = is_recording() and (
+            inside_transform() or needs_gradient([args, kwargs]) or self._uses_others(now)
         )
 
     def _uses_others(self, now: int) -> bool:
@@ -116,7 +56,7 @@ class _Run:
         """Return this run, connected to the Tensors among gradients or tangents that it is given."""
         joined = copy.copy(self)
         joined.connected = self.connected or (
-            is_recording() and (inside_transform() or needs_gradient(list(values)))
+            is_recording() and (inside_transform() or needs_gradient(values))
         )
         return joined
 
@@ -137,7 +77,7 @@ class _Run:
         ]
         found = {id(variable): total for variable, total in pull(starts, self.connected, wanted)}
         return tree_map(
-            lambda v: self.result(found[id(v)] if id(v) in found else np.zeros_like(v.data)), self.variables
+            lambda v: self.result(found[id(v)] if id(v) in found else np.zeros_like(v._data)), self.variables
         )
 
     def push(self, tangents: Sequence[Any]) -> Any:
@@ -148,6 +88,15 @@ class _Run:
         found = dict(zip(map(id, roots), push(seeds, roots, self.connected), strict=True))
         zero_or = [_zero(y) if found.get(id(y)) is None else found[id(y)] for y in outputs]
         return rebuild(self.output, map(self.result, zero_or))
+
+
+def _run_on_variables(f: Function, args: Sequence[Any], kwargs: Any, numbers: Sequence[int]) -> Any:
+    """Call a function with variables for some of its arguments; return them, its result, a serial between."""
+    given = list(args)
+    for n in numbers:
+        given[n] = tree_map(_variable, args[n])
+    now = next_serial()
+    return given, f(*given, **kwargs), now
 
 
 def _zero(y: Any) -> Any:
@@ -194,7 +143,7 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
         recorded = _Run(f, args, kwargs, argnums)
         loss, aux = recorded.output if has_aux else (recorded.output, None)
         start = Tensor(np.ones((), getattr(loss, "dtype", float)))
-        gradient = recorded.pull([(_scalar(loss, f), start if recorded.connected else start.data)])
+        gradient = recorded.pull([(_scalar(loss, f), start if recorded.connected else start._data)])
         value = recorded.result(loss)
         return ((value, tree_map(recorded.result, aux)) if has_aux else value), gradient
 
@@ -247,7 +196,7 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     output, aux = recorded.output if has_aux else (recorded.output, None)
 
     def pullback(cotangent: Any) -> Any:
-        outputs, given = leaves(output), leaves_like(output, cotangent, "the pullback needs a gradient")
+        outputs, given = leaves(output), matched(output, cotangent, "the pullback needs a gradient")
         run = recorded.joined(*given)
         starts = [_like(g, y, run.connected) for g, y in zip(given, outputs, strict=True)]
         return run.pull(list(zip(outputs, starts, strict=True)))
@@ -267,7 +216,7 @@ def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, A
     0.0 2.0
     """
     xs, tangents = tuple(xs), tuple(tangents)
-    given = leaves_like(xs, tangents, "jvp needs a tangent")
+    given = matched(xs, tangents, "jvp needs a tangent")
     recorded = _Run(f, xs, {}, tuple(range(len(xs)))).joined(*given)
     variables = leaves(recorded.variables)
     moves = [_like(t, x, recorded.connected) for t, x in zip(given, variables, strict=True)]
@@ -305,7 +254,7 @@ def jacobian(f: Function, argnums: ArgNums = 0) -> Function:
 
         def rows(y: Any) -> Any:
             y = y if isinstance(y, Tensor) else Tensor(y)
-            starts = (Tensor(e) if recorded.connected else e for e in _basis(y.data))
+            starts = (Tensor(e) if recorded.connected else e for e in _basis(y._data))
             pulled = [leaves(recorded.pull([(y, start)])) for start in starts]
             blocks = [
                 _block([row[i] for row in pulled], 0, y.shape + x.shape)
@@ -337,8 +286,8 @@ def hessian(f: Function, argnums: ArgNums = 0) -> Function:
         blocks: list[list[Any]] = [[] for _ in outputs]
         for moving, x in enumerate(variables):
             pushed = []
-            for e in _basis(x.data):
-                tangents = [e if i == moving else np.zeros_like(v.data) for i, v in enumerate(variables)]
+            for e in _basis(x._data):
+                tangents = [e if i == moving else np.zeros_like(v._data) for i, v in enumerate(variables)]
                 pushed.append(
                     leaves(recorded.push(list(map(Tensor, tangents)) if recorded.connected else tangents))
                 )
@@ -398,7 +347,7 @@ def checkpoint(f: Function) -> Function:
         if not inputs:
             return result
         again = functools.partial(f, *args, **kwargs)
-        whole = make(tuple(y.data for y in outputs), forgetful_node(f, again, inputs))
+        whole = make(tuple(y._data for y in outputs), forgetful_node(f, again, inputs))
         kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}
         return tree_map(lambda y: kept.get(id(y), y), result)
 
@@ -434,8 +383,8 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
             raise RuntimeError(
                 "a Tensor used inside checkpoint or jit was assigned new values before its gradient"
             )
-        with recording_as(True):
-            outputs = [out for out in leaves(call()) if isinstance(out, Tensor) and out.node is not None]
+        results = leaves(call_recording(True, call))
+        outputs = [out for out in results if isinstance(out, Tensor) and out.node is not None]
         before = y.data if isinstance(y, Tensor) else y
         for a, b in zip(outputs, before, strict=True) if current_trace() is None else ():
             if not np.allclose(a.data, b, rtol=rtol, atol=0, equal_nan=True):
@@ -443,7 +392,7 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
         create_graph = any(isinstance(part, Tensor) for part in g)
         starts = list(zip(outputs, g, strict=True))
         found = {id(x): total for x, total in pull(starts, create_graph, inputs, hooks=False)}
-        return [found[id(x)] if id(x) in found else np.zeros_like(x.data) for x in inputs]
+        return [found[id(x)] if id(x) in found else np.zeros_like(x._data) for x in inputs]
 
     return Node(f, Rule((run_again,)), (inputs,), [arrays])
 

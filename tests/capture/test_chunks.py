@@ -16,7 +16,7 @@ from test_programs import assert_captured_equals_eager, recipes
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn
 from tinygrad_edu.capture import chunks
-from tinygrad_edu.capture.pack import LINE
+from tinygrad_edu.capture.homes import LINE
 
 RNG = np.random.default_rng(0)
 N = chunks.LONG // 4 + 5  # elements of float32: not a whole number of chunks

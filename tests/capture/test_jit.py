@@ -356,7 +356,7 @@ def test_learning_rate_momentum_and_schedule_are_live() -> None:
         return params, optimizer.state_dict(params), step
 
     (got, state, step), (expected, other, _) = run(True), run(False)
-    assert step.traces == 1
+    assert step.traces == 2  # for a number, and for a schedule
     for g, e in zip(got, expected, strict=True):
         np.testing.assert_array_equal(g.data, e.data)
     np.testing.assert_array_equal(state["states"][0][1][0], other["states"][0][1][0])
@@ -539,11 +539,12 @@ def test_values_that_leave_by_a_back_door_are_refused() -> None:
     hidden.w = Tensor(np.ones(2))
 
     @tg.jit
-    def stale() -> None:
+    def doubled() -> None:
         hidden.w.assign(hidden.w.data * 2)
 
-    with pytest.raises(CaptureError, match=r"compute with the Tensor, as in  w\.assign\(w"):
-        stale()
+    for k in (2, 4, 8):  # the values of a Tensor are those of the call, however they are asked for
+        doubled()
+        assert hidden.w.tolist() == [k, k]
 
 
 # In company ----------------------------------------------------------------------------------------------
@@ -1009,7 +1010,7 @@ def test_numbers_of_an_optimizer_may_be_read_in_the_step() -> None:
     assert step(1.0) == 0.1
     o.learning_rate, o.iterations = 0.5, 3
     assert step(1.0) == 3.5
-    with pytest.raises(CaptureError, match="changing '_learning_rate' of a SGD"):
+    with pytest.raises(CaptureError, match="changing 'learning_rate' of a SGD"):
         tg.jit(lambda: setattr(o, "learning_rate", 0.1))()
 
 

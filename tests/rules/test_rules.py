@@ -18,8 +18,9 @@ from rule_cases import strategy_for
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
-from tinygrad_edu.recording import apply, function_name, primitive
-from tinygrad_edu.rules import CONSTANT
+from tinygrad_edu.recording import apply
+from tinygrad_edu.rules import CONSTANT, function_name
+from tinygrad_edu.rules.primitive import primitive
 from tinygrad_edu.testing import (
     check_constant,
     check_gradient,

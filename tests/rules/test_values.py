@@ -12,7 +12,7 @@ from rule_cases import strategy_for
 from test_rules import WITH_RULE, callable_on_tensors
 
 from tinygrad_edu import Tensor
-from tinygrad_edu.recording import function_name
+from tinygrad_edu.rules import function_name
 
 PRECISION = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 3e-4, np.dtype(np.longdouble): 1e-12}
 

@@ -12,7 +12,7 @@ import pytest
 from test_explorer import HOSTILE, leaf, two_layers
 
 import tinygrad_edu as tg
-from tinygrad_edu import recording, viz
+from tinygrad_edu import viz
 from tinygrad_edu.viz.explorer.arrays import block_means
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -239,7 +239,7 @@ def test_a_training_moves_on_a_frozen_layout(visit):
 def test_hostile_names_are_only_shown(visit):
     total = leaf(0.0, "start")
     for name in HOSTILE:
-        with recording.inside(name):
+        with tg.scope(name):
             total = total + leaf(1.0, name)
     total.name = "".join(HOSTILE)
     page = visit(total, title=HOSTILE[0])
@@ -274,7 +274,7 @@ def test_the_notebook_frame_runs_the_explorer_and_nothing_else(browser):
 def test_two_thousand_nodes_open_quickly(visit):
     h = tg.Tensor(np.ones((4, 4)), name="x")
     for i in range(400):
-        with recording.inside(f"dense_{i}"):
+        with tg.scope(f"dense_{i}"):
             h = np.tanh(h @ leaf(np.eye(4), f"W{i}") + leaf(np.zeros(4), f"b{i}"))
     loss = np.mean(h)
     for open_all in (False, True):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.mathtext import MathTextParser
 
 import tinygrad_edu as tg
-from tinygrad_edu import nn, recording
+from tinygrad_edu import nn
 from tinygrad_edu.viz.chain import explain
 from tinygrad_edu.viz.latex import GREEK_NAMES, fraction, latex, prose
 from tinygrad_edu.viz.telling import equations
@@ -262,7 +262,7 @@ def told_of(x, call, name, other="x"):
 
 
 def test_layers_are_named():
-    with recording.inside("dense_3"):
+    with tg.scope("dense_3"):
         h = nn.relu(leaf(2, name="a") - 100.0)
     a = h.node.args[0].node.args[0]
     assert "of layer dense_3" in str(explain(np.sum(h), wrt=a))
@@ -377,7 +377,7 @@ HOSTILE = [
 
 
 def named(name):
-    with recording.inside(name):
+    with tg.scope(name):
         w = tg.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True, name=name)
         h = nn.relu(np.array([[1.0, -2.0]]) @ w)
     h.name = name

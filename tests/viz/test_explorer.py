@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu import nn, recording, viz
+from tinygrad_edu import nn, viz
 from tinygrad_edu.nn import relu, softmax_cross_entropy
 from tinygrad_edu.viz.explorer.arrays import Arrays, block_means
 from tinygrad_edu.viz.explorer.numbers import rule_with_numbers
@@ -43,9 +43,9 @@ def two_layers(batch=32):
     x, y = rng.random((batch, 784)), np.eye(10)[rng.integers(0, 10, batch)]
     w1, b1 = leaf(rng.normal(0, 0.05, (784, 10)), "l1.W"), leaf(np.zeros(10), "l1.b")
     w2, b2 = leaf(rng.normal(0, 0.3, (10, 10)), "l2.W"), leaf(np.zeros(10), "l2.b")
-    with recording.inside("l1"):
+    with tg.scope("l1"):
         h = relu(x @ w1 + b1)
-    with recording.inside("l2"):
+    with tg.scope("l2"):
         z = h @ w2 + b2
     return softmax_cross_entropy(z, y), (w1, b1, w2, b2)
 
@@ -226,7 +226,7 @@ def test_a_rule_that_cannot_be_followed_is_shown_without_numbers():
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_are_data(name):
-    with recording.inside(name):
+    with tg.scope(name):
         a = leaf([1.0, 2.0], name)
         loss = np.sum(a * a)
     loss.name = name
@@ -284,7 +284,7 @@ def test_what_has_no_gradients_can_still_be_explored():
 def test_layers_and_repeated_stretches_are_boxes():
     h = tg.Tensor(np.ones((2, 3)), name="x")
     for i in range(40):
-        with recording.inside(f"dense_{i}"):
+        with tg.scope(f"dense_{i}"):
             h = np.tanh(h @ leaf(np.eye(3), f"W{i}"))
     data = data_in(page(np.mean(h)))
     (folded,) = [group for group in data["groups"] if group["folded"]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import recording, viz
+from tinygrad_edu import viz
 from tinygrad_edu.viz.fold import fold
 from tinygrad_edu.viz.graph import trace_graph
 from tinygrad_edu.viz.values import health, heatmap, summary
@@ -31,7 +31,7 @@ def test_every_argument_has_an_edge_and_the_same_array_is_one_node():
 
 def test_nodes_are_in_topological_order_and_know_their_roles():
     w, x = leaf(np.ones((3, 2)), "w"), np.ones((4, 3))
-    with recording.inside("dense"):
+    with tg.scope("dense"):
         z = x @ w
     graph = trace_graph(np.sum(z))
     assert [node.role for node in graph.nodes] == ["input", "parameter", "op", "loss"]
@@ -248,7 +248,7 @@ def test_arrays_of_other_libraries_are_not_computed():
 def deep(layers):
     h = tg.Tensor(np.ones((2, 3)), name="x")
     for i in range(layers):
-        with recording.inside(f"dense_{i}"):
+        with tg.scope(f"dense_{i}"):
             h = np.tanh(h @ leaf(np.eye(3), f"W{i}") + leaf(np.zeros(3), f"b{i}"))
     return np.mean(h)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import recording, viz
+from tinygrad_edu import viz
 from tinygrad_edu.viz import render
 
 DOTS = [
@@ -33,7 +33,7 @@ def network(gradients=True):
     x, y = rng.random((8, 6)), np.eye(3)[rng.integers(0, 3, 8)]
     h = tg.Tensor(x, name="x")
     for i, (n, m) in enumerate(((6, 4), (4, 3)), 1):
-        with recording.inside(f"dense_{i}"):
+        with tg.scope(f"dense_{i}"):
             w = tg.Tensor(rng.normal(size=(n, m)), requires_grad=True, name=f"dense_{i}.W")
             b = tg.Tensor(np.zeros(m), requires_grad=True, name=f"dense_{i}.b")
             h = np.maximum(h @ w + b, 0.0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_edu as tg
-from tinygrad_edu import recording, viz
+from tinygrad_edu import viz
 from tinygrad_edu.viz.words import visible
 
 NAMES = [
@@ -75,7 +75,7 @@ DOTS = [
 
 
 def drawn(name, dot):
-    with recording.inside(name):
+    with tg.scope(name):
         a = tg.Tensor([1.0, 2.0], requires_grad=True, name=name)
         loss = np.sum(a * a)
     loss.name = name
@@ -113,7 +113,7 @@ def test_no_name_changes_what_the_picture_is_made_of(name):
 @given(st.text())
 def test_text_shows_no_control_characters(name):
     a = tg.Tensor(1.0, requires_grad=True, name=name)
-    with recording.inside(name):
+    with tg.scope(name):
         tree = viz.text(a * 2.0)
     tree.encode()
     assert all(

@@ -4,16 +4,14 @@ The arrays and the floats are what a program runs on; the rest (structure, names
 decides which program that is.
 """
 
-import copy
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..containers import leaves, paths, rebuild, structure, tree_map
 from ..recording import LEAF, Recorded, make
-from ..transforms import leaves, rebuild
-from .standin import Traced
+from .standin import Traced, refuse
 from .trace import Foreign, Trace
 
 # What a call is given
@@ -21,25 +19,19 @@ from .trace import Foreign, Trace
 
 def describe(value: Any, given: list[Any], key: list[Any]) -> None:
     """Add the arrays and numbers in an argument to `given`, and what decides about the program to `key`."""
+    key.append(structure(value))
+    for leaf in leaves(value):
+        _describe_leaf(leaf, given, key)
+
+
+def _describe_leaf(value: Any, given: list[Any], key: list[Any]) -> None:
     kind = type(value)
     if kind is np.ndarray:
         key += (value.shape, value.strides, value.dtype)
         given.append(value)
-    elif kind is float or (isinstance(value, np.generic) and not _is_whole(value)):
+    elif _is_number(value):
         key += (kind, getattr(value, "dtype", None))
         given.append(value)
-    elif isinstance(value, (list, tuple)):
-        key += (kind, len(value))
-        for item in value:
-            describe(item, given, key)
-    elif isinstance(value, dict):
-        key += (kind, tuple(value))
-        for item in value.values():
-            describe(item, given, key)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        key.append(kind)
-        for field in dataclasses.fields(value):
-            describe(getattr(value, field.name), given, key)
     elif isinstance(value, Recorded):
         _add_tensor(value, given, key)
     elif hasattr(value, "__array_function__"):
@@ -53,6 +45,13 @@ def describe(value: Any, given: list[Any], key: list[Any]) -> None:
             key += (kind, value)
 
 
+def _is_number(value: Any) -> bool:
+    """Tell whether a number is given anew on each call; a count or a flag may say what shape a result has."""
+    return type(value) is float or (
+        isinstance(value, np.generic) and not isinstance(value, (np.integer, np.bool_))
+    )
+
+
 def _add_tensor(value: Recorded, given: list[Any], key: list[Any]) -> None:
     if value.node is LEAF:  # a parameter, whose gradient the function may leave in it: another one is another
         key.append(_Same(value))
@@ -60,12 +59,7 @@ def _add_tensor(value: Recorded, given: list[Any], key: list[Any]) -> None:
         raise Connected
     else:
         key.append(type(value))
-        describe(value.data, given, key)
-
-
-def _is_whole(value: Any) -> bool:
-    """Tell whether a number is a count or a flag, which may say what shape a result has."""
-    return isinstance(value, (np.integer, np.bool_))
+        _describe_leaf(value.data, given, key)
 
 
 class _Same:
@@ -88,32 +82,19 @@ class Connected(Exception):
 
 
 def stand_in_for(value: Any, numbers: Iterator[int], tracing: Trace, name: str) -> Any:
-    """Return an argument with stand-ins for its arrays and numbers."""
-    kind = type(value)
-    if kind is np.ndarray or kind is float or (isinstance(value, np.generic) and not _is_whole(value)):
-        return tracing.input("argument", next(numbers), value, name)
-    if isinstance(value, Recorded):
-        if value.node is LEAF:
-            return value
-        tensor = make(stand_in_for(value.data, numbers, tracing, value.name or name))
-        tensor.name = value.name
-        return tensor
-    if isinstance(value, dict):
-        twin = copy.copy(value)  # a defaultdict, say, with what it makes
-        twin.update((k, stand_in_for(item, numbers, tracing, f"{name}_{k}")) for k, item in value.items())
-        return twin
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        batch: Any = copy.copy(value)
-        for field in dataclasses.fields(value):
-            item = getattr(value, field.name)
-            object.__setattr__(
-                batch, field.name, stand_in_for(item, numbers, tracing, f"{name}_{field.name}")
-            )
-        return batch
-    if isinstance(value, (list, tuple)):
-        items = [stand_in_for(item, numbers, tracing, f"{name}_{i}") for i, item in enumerate(value)]
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    return value
+    """Return an argument with stand-ins for its arrays and numbers, named after where they are in it."""
+
+    def stand_in(leaf: Any, name: str) -> Any:
+        if type(leaf) is np.ndarray or _is_number(leaf):
+            return tracing.input("argument", next(numbers), leaf, name)
+        if isinstance(leaf, Recorded) and leaf.node is not LEAF:
+            tensor = make(stand_in(leaf._data, leaf.name or name))
+            tensor.name = leaf.name
+            return tensor
+        return leaf
+
+    found = [stand_in(leaf, "_".join([name, *map(str, path)])) for path, leaf in paths(value)]
+    return rebuild(value, iter(found))
 
 
 # What a call gives back
@@ -145,9 +126,7 @@ def outputs_of(result: Any, tracing: Trace) -> Any:
             return Out(value)
         inside = vars(value).values() if hasattr(value, "__dict__") and not callable(value) else ()
         if any(type(part) is Traced or isinstance(part, Recorded) for part in (*inside, *_items(value))):
-            raise tracing.refusal(
-                f"a {type(value).__name__} that holds results", "return a list, tuple or dict"
-            )
+            raise refuse(f"a {type(value).__name__} that holds results", "return a list, tuple or dict")
         return value
 
-    return rebuild(result, iter([out(leaf) for leaf in leaves(result)]))
+    return tree_map(out, result)

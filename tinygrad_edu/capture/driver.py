@@ -8,12 +8,12 @@ long as NumPy's calls do. For a step of gradient descent it reads, in short::
             return MISSED                                    # other arguments: another program
         if not (v1["W"] is v2 and v2.node is v6 and v2.grad is None and ...):
             return MISSED                                    # the world has changed
-        with MOVING:
+        with lock:
             now0, new0 = home.now, home.spare                # where W is, and where it will be
             if ...: now0, new0 = home.ready()                # somebody has assigned to W, or kept an array
             step = pool.pop() if pool else make()            # buffers that no other thread is using
             results = step(x0, learning_rate(), *now0, *new0)
-            try: W.data = new0.public; home.now, home.spare = new0, now0; count()
+            try: W._data = new0.public; home.now, home.spare = new0, now0; count()
             except BaseException: ... the same again ...; raise
             return results[0]
 
@@ -26,11 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import is_recording, make
-from ..transforms import leaves
+from ..containers import leaves, spelled
+from ..recording import make
+from ..state import is_recording
 from .arguments import Out
 from .emit import Emitted
-from .pack import MOVING, Home
+from .homes import Home
 from .program import Program
 from .standin import Traced
 from .watch import Test
@@ -49,13 +50,7 @@ class Prepared:
     ):
         self.program, self.emitted = program, emitted
         self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
-        self.world |= {
-            "held": getrefcount,
-            "locked": _locked,
-            "MISSED": MISSED,
-            "ndarray": np.ndarray,
-            "MOVING": MOVING,
-        }
+        self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
         self.template, self.connected = template, _connected(program, template)
         given: dict[int, str] = {}
         body = self._body(given, template)
@@ -95,8 +90,7 @@ class Prepared:
             if kind == "argument":
                 args.append(given.setdefault(origin, f"a{origin}"))
             else:
-                ends = {"tensor": ".data", "grad": ".grad.data", "number": "()"}
-                args.append(self.name(origin) + ends[kind])
+                args.append(self._read(kind, origin))
         reading, moving = [], []
         for i, (residence, now, new) in enumerate(
             zip(program.residences, emitted.now, emitted.new, strict=True)
@@ -111,56 +105,56 @@ class Prepared:
                     reading.append(f"{names} = {pack}.chosen.get({numbers!r}) or {pack}.choose({numbers!r})")
                 args += [f"{pack}_{number}" for number in numbers]
             moving += self._moving(residence.home, home, i)
-        moving += [self._settling(tensor, value) for tensor, value in program.gradients]
-        effects = [f"effect{i} = {self.name(prepare)}()" for i, prepare in enumerate(program.effects)]
-        moving += [f"effect{i}()" for i in range(len(effects))]
+        moving += [self._leaving(tensor, value) for tensor, value in program.gradients]
+        counted = [self._read("number", number) for number in program.advanced]
+        moving += [f"{place} = count{i}" for i, place in enumerate(counted)]
         body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
-        body += ["pool.append(step)", *effects]
+        body.append("pool.append(step)")
+        for i, (place, number) in enumerate(zip(counted, program.advanced, strict=True)):
+            body.append(f"count{i} = {place} + {number.advanced}")
         if moving:  # all of it, even if interrupted: doing it again changes nothing
             body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
             body += [*(f" {line}" for line in moving), " raise"]
-        body.append(f"return {self._spelled(template)}")
-        return ["with MOVING:", *(f" {line}" for line in body)] if program.residences else body
+        body.append(f"return {spelled(template, self._spelled, self.name)}")
+        locks = sorted({lock for residence in program.residences for lock in residence.home.locks})
+        if not locks:
+            return body
+        return [f"with {', '.join(self.name(lock.lock) for lock in locks)}:", *(f" {line}" for line in body)]
+
+    def _read(self, kind: str, origin: Any) -> str:
+        """Write the expression for what a program reads from outside on each call."""
+        if kind == "number":
+            return f"{self.name(vars(origin.owner))}[{origin.name!r}]"
+        return self.name(origin) + {"tensor": "._data", "grad": "._grad._data", "generator": "()"}[kind]
+
+    def _result(self, value: Any) -> str:
+        """Write the expression for what a program has computed, or found to be a constant."""
+        traced = type(value) is Traced
+        return f"results[{self.emitted.outputs[value]}]" if traced else self.name(value)
 
     def _moving(self, home: Home, name: str, i: int) -> list[str]:
         """Write the lines that let Tensors have the values that were written."""
-        places = "".join(f"{self.name(tensor)}.data, " for tensor in home.tensors)
+        places = "".join(f"{self.name(tensor)}._data, " for tensor in home.tensors)
         return [f"{places} = new{i}.public", f"{name}.now, {name}.spare = new{i}, now{i}"]
 
-    def _settling(self, tensor: Any, value: Any) -> str:
+    def _leaving(self, tensor: Any, value: Any) -> str:
         """Write the line that gives a Tensor its new gradient."""
-        if type(value) is Traced:
-            return f"{self.name(tensor)}.grad = tensor(locked(copy(results[{self.emitted.outputs[value]}])))"
-        new = "None" if value is None else f"tensor(locked(copy({self.name(value)})))"
-        return f"{self.name(tensor)}.grad = {new}"
+        new = "None" if value is None else f"tensor(locked(copy({self._result(value)})))"
+        return f"{self.name(tensor)}._grad = {new}"
 
     def _spelled(self, result: Any) -> str:
-        """Write the expression for what a call gives back."""
-        if isinstance(result, Out):
-            traced = type(result.value) is Traced
-            text = (
-                f"results[{self.emitted.outputs[result.value]}]"
-                if traced
-                else f"copy({self.name(result.value)})"
-            )
-            if not result.tensor:
-                return text
-            array = isinstance(result.value.example if traced else result.value, np.ndarray)
-            text = f"copy({text})" if result.lent else text
-            text = f"tensor(locked({text}))" if array else f"tensor({text})"
-            text = f"{self.name(_cut)}({text})" if result.cut else text
-            return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
-        if type(result) is dict:
-            return "{" + ", ".join(f"{self.name(k)}: {self._spelled(v)}" for k, v in result.items()) + "}"
-        if not isinstance(result, (list, tuple)):
+        """Write the expression for one array, or something else, that a call gives back."""
+        if not isinstance(result, Out):
             return self.name(result)
-        inside = "".join(self._spelled(item) + ", " for item in result)
-        if type(result) is list:
-            return f"[{inside}]"
-        made = f"({inside})"
-        if type(result) is tuple:
-            return made
-        return f"{self.name(type(result))}({inside if hasattr(result, '_fields') else made})"
+        traced = type(result.value) is Traced
+        text = self._result(result.value) if traced else f"copy({self._result(result.value)})"
+        if not result.tensor:
+            return text
+        array = isinstance(result.value.example if traced else result.value, np.ndarray)
+        text = f"copy({text})" if result.lent else text
+        text = f"tensor(locked({text}))" if array else f"tensor({text})"
+        text = f"{self.name(_cut)}({text})" if result.cut else text
+        return f"{self.name(_named)}({text}, {result.name!r})" if result.name else text
 
 
 MISSED = object()
@@ -174,7 +168,7 @@ def _connected(program: Program, template: Any) -> list[Any]:
     outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
     moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
     read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
-    changing = bool(program.gradients or program.effects) or any(id(tensor) in moved for tensor in read)
+    changing = bool(program.gradients or program.advanced) or any(id(tensor) in moved for tensor in read)
     for out in outs:
         out.cut = out.connected and changing
     return read if any(out.connected and not out.cut for out in outs) else []

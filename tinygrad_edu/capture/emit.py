@@ -19,15 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recording import function_name, line_of
+from ..places import line_of
+from ..rules import function_name
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
 from .chunks import size
 from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
+from .homes import Block
 from .loops import Loop
 from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
-from .pack import Block
 from .program import Program, Residence
 from .simplify import reads
 from .standin import Traced, traced_in
@@ -48,7 +49,7 @@ ARITHMETIC = {
 }
 SHORT = 16  # arrays of so many elements are written out
 LONG = 500  # programs of so many calls give names to buffers, not to values
-KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
+KINDS = ["argument", "tensor", "grad", "number", "generator"]  # in this order they are given
 
 
 class Emitted(NamedTuple):

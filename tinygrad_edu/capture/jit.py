@@ -9,17 +9,21 @@ import functools
 import inspect
 import itertools
 import sys
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, overload
 
-from ..recording import LEAF, NotYet, apply, current_state, is_recording, line_of, make, pick, users_place
-from ..transforms import forgetful_node, leaves, rebuild
+from ..containers import leaves, rebuild
+from ..places import line_of, users_place
+from ..recording import apply, make, pick
+from ..state import current_state, is_recording
+from ..tracing import NotYet
+from ..transforms import forgetful_node
 from .arguments import Connected, Out, describe, outputs_of, stand_in_for
 from .driver import MISSED, Prepared
 from .emit import emit
-from .pack import MOVING
 from .program import build, without_examples
 from .report import Report, report
 from .standin import CaptureError, Traced, refuse
@@ -39,6 +43,7 @@ class Jitted:
         self.function, self.compiled = function, compiled
         self.programs: OrderedDict[Any, list[Prepared]] = OrderedDict()
         self.last: Prepared | None = None
+        self.preparing = threading.RLock()
         self.calls = self.traces = 0
         self.warned = self.refused = False
 
@@ -81,7 +86,7 @@ class Jitted:
         self.calls += 1
         prepared = self._found(key)
         if prepared is None:
-            with MOVING:
+            with self.preparing:
                 prepared = self._found(key)  # another thread may have made it meanwhile
                 if prepared is None:
                     prepared = self._prepare(args, kwargs)
@@ -111,12 +116,10 @@ class Jitted:
 
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
-        tensors, ways, generators, holders = tensors_below(self.function, roots)
-        passed = {id(leaf) for leaf in leaves([args, kwargs]) if getattr(leaf, "node", LEAF) is None}
+        ways, generators, holders = tensors_below(self.function, roots)
         self.refused = True  # until it is done
-        known = [tensor for key, tensor in tensors.items() if key not in passed]
         try:
-            record = trace(run, known, generators)
+            record = trace(run, generators)
         except Exception as error:  # NumPy may have put an error of its own in place of ours
             raise _capture_error(error) or error  # noqa: B904
         finally:

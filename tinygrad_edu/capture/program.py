@@ -4,7 +4,6 @@ The passes run here, in order. An emitter (`emit` writes NumPy source) needs not
 """
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,13 @@ import numpy as np
 from ..rules.shapes import astype
 from .chunks import chunked
 from .flatten import flattened
+from .homes import Block, Home, blocks, home_of
 from .loops import each_call, looped
 from .memory import Plan, on_the_way, plan, roots, takes_out
-from .pack import Block, Home, blocks, home_of, packed
+from .pack import packed
 from .simplify import reads, simplify, without_dead
 from .standin import Traced, owner, traced_in
-from .trace import Call, Fact, Input, Lifted, Record
+from .trace import Call, Fact, Input, Lifted, Numbered, Record
 
 
 class Residence(NamedTuple):
@@ -43,7 +43,8 @@ class Program(NamedTuple):
         flats: flat arrays made once, of gradients.
         result: what the function returns, with stand-ins.
         gradients: Tensors whose ``grad`` is another one afterwards, and what it is.
-        facts, effects, tensors: as in `Record`.
+        advanced: numbers of objects that are counted up.
+        facts, tensors: as in `Record`.
         counts: how many calls each pass left.
         names: a value, its gradient, and the recorded call that made the value, of the backward pass.
     """
@@ -58,7 +59,7 @@ class Program(NamedTuple):
     result: Any
     gradients: list[tuple[Any, Any]]
     facts: list[Fact]
-    effects: list[Callable[[], None]]
+    advanced: list[Numbered]
     tensors: list[Lifted]
     counts: list[tuple[str, int]]
     names: list[tuple[Any, Any, Any]]
@@ -106,7 +107,7 @@ def build(record: Record, compiled: bool = False) -> Program:
         result,
         gradients,
         record.facts,
-        record.effects,
+        record.counts,
         record.tensors,
         counts,
         [(current(value), current(gradient), node) for value, gradient, node in record.names],

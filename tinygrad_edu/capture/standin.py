@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import Recorded, current_trace, function_name, line_of, users_place
+from ..containers import leaves, tree_map
+from ..places import line_of, users_place
+from ..recording import Recorded
+from ..rules import function_name
 from ..rules.indexing import getitem
 from ..rules.shapes import astype
+from ..state import current_trace
 
 Function = Callable[..., Any]
 PLAIN = (bool, int, float)
@@ -51,6 +55,15 @@ class Traced:
     def __repr__(self) -> str:
         return f"Traced({self.name or 'value'}, example={self.example!r})"
 
+    @property
+    def _trace(self) -> Any:
+        """The trace that it belongs to, which must be the one that is active."""
+        if self.tracing is None or current_trace() is not self.tracing:
+            raise CaptureError(
+                "a value computed inside a jitted function was used outside of it; return it from there"
+            )
+        return self.tracing
+
     # What is known of it: the same on every call
 
     @property
@@ -70,8 +83,6 @@ class Traced:
         example = object.__getattribute__(self, "example")
         if name in ("ndim", "size", "nbytes", "itemsize", "strides", "flags"):
             return getattr(example, name)
-        if self._seen_elsewhere and not name.startswith("__"):
-            return getattr(example, name)
         if name in METHODS and hasattr(example, name):
             return functools.partial(self._method, METHODS[name])
         if name in VALUES and hasattr(example, name):
@@ -81,29 +92,28 @@ class Traced:
     # What happens to it: written down
 
     def _method(self, fn: Function, *args: Any, **kwargs: Any) -> Any:
-        return self.tracing.call(fn, (self, *args), kwargs)
+        return self._trace.call(fn, (self, *args), kwargs)
+
+    def __opaque__(self, fn: Function, args: Any, kwargs: Any) -> Any:
+        return self._trace.call(fn, args, kwargs)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if current_trace() is not self.tracing:
-            return elsewhere(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
         if any(isinstance(x, Recorded) for x in inputs):
             return NotImplemented  # it is the Tensor's turn, which has a Traced inside
         if kwargs.get("out") is not None or method == "at":
             raise refuse(f"np.{ufunc.__name__} writing into an array is lost", "use what it returns")
         fn = ufunc if method == "__call__" else getattr(ufunc, method)
-        return self.tracing.call(fn, inputs, kwargs)
+        return self._trace.call(fn, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if current_trace() is not self.tracing:
-            return elsewhere(func, args, kwargs)
         if any(issubclass(kind, Recorded) for kind in types):
             return NotImplemented
         if kwargs.get("out") is not None:
             raise refuse(f"{function_name(func)} writing into an array is lost", "use what it returns")
-        return self.tracing.call(func, args, kwargs)
+        return self._trace.call(func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.tracing.call(getitem, (self, index))
+        return self._trace.call(getitem, (self, index))
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -111,12 +121,12 @@ class Traced:
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """Return the elements in another shape."""
         new = shape[0] if len(shape) == 1 else shape
-        return self.tracing.call(np.reshape, (self, new), {} if order == "C" else {"order": order})
+        return self._trace.call(np.reshape, (self, new), {} if order == "C" else {"order": order})
 
     def transpose(self, *axes: Any) -> Any:
         """Return the axes in another order."""
         order = axes[0] if len(axes) == 1 else axes or None
-        return self.tracing.call(np.transpose, (self, order))
+        return self._trace.call(np.transpose, (self, order))
 
     @property
     def T(self) -> Any:
@@ -126,34 +136,34 @@ class Traced:
     @property
     def mT(self) -> Any:
         """The last two axes swapped."""
-        return self.tracing.call(np.swapaxes, (self, -1, -2))
+        return self._trace.call(np.swapaxes, (self, -1, -2))
 
     @property
     def real(self) -> Any:
         """The real part."""
-        return self.tracing.call(np.real, (self,))
+        return self._trace.call(np.real, (self,))
 
     @property
     def imag(self) -> Any:
         """The imaginary part."""
-        return self.tracing.call(np.imag, (self,))
+        return self._trace.call(np.imag, (self,))
 
     def copy(self, order: str = "C") -> Any:
         """Return a copy, in this order of memory."""
-        return self.tracing.call(np.copy, (self, order))
+        return self._trace.call(np.copy, (self, order))
 
     def flatten(self, order: str = "C") -> Any:
         """Return a copy in one axis."""
         return self.copy(order).reshape(-1, order=order)
 
     def __round__(self, decimals: int | None = None) -> Any:
-        return self.tracing.call(np.round, (self, decimals or 0))
+        return self._trace.call(np.round, (self, decimals or 0))
 
     def astype(self, dtype: Any, copy: bool = True, **how: Any) -> Any:
         """Return the elements converted to another type."""
         if how:
             raise refuse(f"astype with {', '.join(how)}=", "leave that out")
-        return self if not copy and self.dtype == dtype else self.tracing.call(astype, (self, dtype))
+        return self if not copy and self.dtype == dtype else self._trace.call(astype, (self, dtype))
 
     def __pow__(self, exponent: Any) -> Any:
         return self._power(self, exponent)
@@ -167,39 +177,26 @@ class Traced:
         array = isinstance(base, Traced) and isinstance(base.example, np.ndarray)
         short = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's own ** calls
         if array and type(exponent) in (int, float) and exponent in short and base.dtype.kind in "fc":
-            return self.tracing.call(short[exponent], (base,))
+            return self._trace.call(short[exponent], (base,))
         scalars = not any(isinstance(real(x), np.ndarray) for x in (base, exponent))
-        return self.tracing.call(operator.pow if scalars else np.power, (base, exponent))
+        return self._trace.call(operator.pow if scalars else np.power, (base, exponent))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise refuse("writing into an array", "write  x = tg.Tensor(x).at[index].set(value)  or np.where")
 
     # What would read its values
 
-    @property
-    def _seen_elsewhere(self) -> bool:
-        """Whether another thread looks at it, to which a Tensor that is traced through is as it was."""
-        return self.call is None and self.tracing is not None and current_trace() is not self.tracing
-
     def __bool__(self) -> bool:
-        if self._seen_elsewhere:
-            return bool(self.example)
-        answer: bool = self.tracing.branch(self)
+        answer: bool = self._trace.branch(self)
         return answer
 
     def __float__(self) -> float:
-        if self._seen_elsewhere:
-            return float(self.example)
         raise self._no_number("float(...)")
 
     def __int__(self) -> int:
-        if self._seen_elsewhere:
-            return int(self.example)
         raise self._no_number("int(...)")
 
     def __index__(self) -> int:
-        if self._seen_elsewhere:
-            return int(self.example.__index__())
         raise self._no_number("using a computed number as an index or a count")
 
     def __complex__(self) -> complex:
@@ -212,16 +209,12 @@ class Traced:
         )
 
     def __format__(self, spec: str) -> str:
-        if self._seen_elsewhere:
-            return format(self.example, spec)
         raise refuse("printing a value that only a call will have", "return it, and print it outside")
 
     def __str__(self) -> str:
         return self.__format__("")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        if self._seen_elsewhere:
-            return np.array(self.example, dtype=dtype)
         raise refuse(
             "np.asarray(...) of a value that only a call will have",
             "use NumPy's functions on it as it is (np.stack([a, b]) joins arrays, x * np.ones(shape) fills "
@@ -231,31 +224,12 @@ class Traced:
 
 def real(value: Any) -> Any:
     """Replace every Traced in an argument by its example."""
-    kind = type(value)
-    if kind is Traced:
-        return value.example
-    if kind is list or isinstance(value, tuple):
-        items = [real(item) for item in value]
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    if kind is dict:
-        return {key: real(item) for key, item in value.items()}
-    if kind is slice:
-        return slice(real(value.start), real(value.stop), real(value.step))
-    return value
+    return tree_map(lambda leaf: leaf.example if type(leaf) is Traced else leaf, value)
 
 
 def traced_in(value: Any) -> list[Traced]:
-    """List the stand-ins in an argument, however deep in lists, tuples and dicts."""
-    kind = type(value)
-    if kind is Traced:
-        return [value]
-    if kind is list or isinstance(value, tuple):
-        return [t for item in value for t in traced_in(item)]
-    if kind is dict:
-        return [t for item in value.values() for t in traced_in(item)]
-    if kind is slice:
-        return traced_in((value.start, value.stop, value.step))
-    return []
+    """List the stand-ins in an argument, however deep in containers."""
+    return [leaf for leaf in leaves(value) if type(leaf) is Traced]
 
 
 METHODS: dict[str, Function] = {
@@ -279,19 +253,6 @@ def owner(array: Any) -> Any:
     return array
 
 
-def elsewhere(fn: Function, args: Any, kwargs: Any) -> Any:
-    """Answer a call that is not part of the trace: another thread uses a Tensor that is being traced through.
-
-    It gets the array that the Tensor had. What was computed inside the trace must not be used outside of it.
-    """
-    for value in [*traced_in(tuple(args)), *traced_in(kwargs)]:
-        if value.call is not None or value.tracing is None:
-            raise CaptureError(
-                "a value computed inside a jitted function was used outside of it; return it from there"
-            )
-    return fn(*real(tuple(args)), **real(kwargs))
-
-
 def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
     """Make an operator, and its reflection: a ufunc, or between Python's numbers Python's own operator."""
 
@@ -299,7 +260,7 @@ def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
         if isinstance(other, Recorded):
             return NotImplemented
         numbers = type(self.example) in PLAIN and type(real(other)) in PLAIN
-        return self.tracing.call(plain if numbers else ufunc, (a, b))
+        return self._trace.call(plain if numbers else ufunc, (a, b))
 
     return (
         lambda self, other: call(self, self, other, other),
@@ -308,7 +269,7 @@ def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
 
 
 def _unary(ufunc: np.ufunc, plain: Function) -> Function:
-    return lambda self: self.tracing.call(plain if type(self.example) in PLAIN else ufunc, (self,))
+    return lambda self: self._trace.call(plain if type(self.example) in PLAIN else ufunc, (self,))
 
 
 def _in_place(symbol: str) -> Function:

@@ -1,9 +1,12 @@
 """Trace: run a function once on stand-ins for its arrays, and write down every call made on them.
 
-Stand-ins take the place of the arrays in arguments and Tensors, so that forward pass, gradient rules and
-optimizers run as they are, and every NumPy call on the way leaves a `Call` behind.
+Stand-ins take the place of the arrays in arguments, and of those that Tensors from outside hold (see
+`Recorded.data`), so that forward pass, gradient rules and optimizers run as they are, and every NumPy call on
+the way leaves a `Call` behind. The Tensors themselves are never changed: what they become is noted in the
+trace, so that other threads, and whoever interrupts it, find them as they were.
 """
 
+import copy
 import operator
 import random
 from collections.abc import Callable, Sequence
@@ -11,23 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recording import (
-    LEAF,
-    NO_KWARGS,
-    Node,
-    Recorded,
-    capturing,
-    current_state,
-    current_trace,
-    function_name,
-    make,
-    next_serial,
-    tensors_in,
-    users_place,
-)
-from ..rules import IN_PLACE, REFUSED
+from ..containers import like, tree_map
+from ..places import users_place
+from ..recording import LEAF, NO_KWARGS, Node, make, next_serial
+from ..rules import IN_PLACE, REFUSED, function_name
 from ..rules.indexing import getitem, is_basic
-from .standin import PLAIN, CaptureError, Function, Traced, elsewhere, owner, real, refuse, traced_in
+from ..state import call_traced, current_state
+from .standin import PLAIN, CaptureError, Function, Traced, owner, real, refuse, traced_in
 
 # functions that only read the shape or the type of their argument: their result is the same on every call
 STATIC = {
@@ -77,7 +70,7 @@ class Call:
 
 
 class Input(NamedTuple):
-    """Where a value comes from on every call: an argument, a Tensor, its gradient, or a live number."""
+    """Where a value comes from on every call: an argument, a Tensor, a gradient, a number or a generator."""
 
     kind: str
     origin: Any
@@ -85,13 +78,7 @@ class Input(NamedTuple):
 
 def _kept(value: Any) -> Any:
     """Copy the arrays in an argument: the function may write something else into them afterwards."""
-    kind = type(value)
-    if kind is np.ndarray:
-        return value.copy(order="K")
-    if kind is list or isinstance(value, tuple):
-        items = [_kept(item) for item in value]
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    return {key: _kept(item) for key, item in value.items()} if kind is dict else value
+    return tree_map(lambda leaf: leaf.copy(order="K") if type(leaf) is np.ndarray else leaf, value)
 
 
 def _lender(call: Call, value: Any) -> Traced | None:
@@ -111,15 +98,30 @@ class Fact(NamedTuple):
     of: Any
 
 
-class Lifted(NamedTuple):
-    """A Tensor from outside whose array has a stand-in during the trace, and how it was before."""
+class Numbered:
+    """A number among an object's attributes, its stand-in, and how often it has been counted up."""
 
-    tensor: Any
-    data: Any
-    grad: Any
-    node: Any
     stand_in: Traced
-    hooks: Any
+
+    def __init__(self, owner: Any, name: str):
+        self.owner, self.name, self.advanced = owner, name, 0
+
+    def get(self) -> Any:
+        """Return the number as it is now."""
+        return vars(self.owner)[self.name]
+
+
+class Lifted:
+    """A Tensor from outside, and what it has become under the trace: its array's stand-in, its gradient.
+
+    `node`, `hooks` and `had_gradient` are as they were when it was first used, which a program relies on.
+    """
+
+    def __init__(self, tensor: Any, stand_in: Traced, gradient: Any):
+        self.tensor = tensor
+        self.stand_in = self.value = stand_in
+        self.gradient_before = self.gradient = gradient
+        self.node, self.hooks = tensor.node, tensor.hooks
 
 
 class Trace:
@@ -130,16 +132,14 @@ class Trace:
         self.inputs: dict[Traced, Input] = {}
         self.lifted: dict[int, Lifted] = {}
         self.facts: list[Fact] = []
-        self.owners: dict[Traced, Any] = {}  # of live numbers
-        self.effects: list[Callable[[], None]] = []
+        self.numbers: dict[tuple[int, str], Numbered] = {}
         self.gradients: list[tuple[Traced, Traced, Node]] = []  # a value, its gradient, the call: for names
         self.errors = np.geterr()
         self.began = next_serial()
-        self.applied: dict[int, Any] = {}  # what optimizers have done so far, by their ids
         self.refused: CaptureError | None = None  # what was refused first, should somebody catch it
         self.node: Node | None = None  # whose gradient rule is running
-        self.assigned: set[int] = set()  # ids of Tensors that got new values
-        self.generators: dict[int, tuple[np.random.Generator, Any, Traced]] = {}  # as they were before
+        # copies of generators, for examples to be drawn from, and what stands for the generators themselves
+        self.generators: dict[int, tuple[np.random.Generator, Traced]] = {}
 
     # What comes in
 
@@ -149,11 +149,28 @@ class Trace:
         self.inputs[stand_in] = Input(kind, origin)
         return stand_in
 
-    def number(self, get: Callable[[], Any], name: str, of: Any = None) -> Traced:
-        """Make the stand-in for a Python number that is asked for on every call."""
-        stand_in = self.input("number", get, get(), name)
-        self.owners[stand_in] = of
-        return stand_in
+    def number(self, owner: Any, name: str) -> Any:
+        """Return what stands for a number among an object's attributes, which is read anew on each call."""
+        found = self._numbered(owner, name)
+        if not found.advanced:
+            return found.stand_in
+        return self.call(operator.add, (found.stand_in, found.advanced))
+
+    def advance(self, owner: Any, name: str) -> None:
+        """Count up such a number, on each call."""
+        self._numbered(owner, name).advanced += 1
+
+    def advanced(self, owner: Any, name: str) -> int:
+        """Return how often such a number has been counted up so far."""
+        found = self.numbers.get((id(owner), name))
+        return 0 if found is None else found.advanced
+
+    def _numbered(self, owner: Any, name: str) -> Numbered:
+        if (id(owner), name) not in self.numbers:
+            found = Numbered(owner, name)
+            found.stand_in = self.input("number", found, vars(owner)[name], name)
+            self.numbers[id(owner), name] = found
+        return self.numbers[id(owner), name]
 
     def fact(self, get: Callable[[], Any], of: Any = None) -> Any:
         """Note a fact that the program depends on: with another answer, it needs another program."""
@@ -161,47 +178,55 @@ class Trace:
         self.facts.append(Fact(get, answer, of))
         return answer
 
-    def read(self, args: Any, kwargs: Any = NO_KWARGS) -> None:
-        """Put stand-ins into the Tensors among the arguments of a call that come from outside."""
-        for tensor in tensors_in(args):
-            self.lift(tensor)
-        if kwargs:
-            self.read(tuple(kwargs.values()))
+    # Tensors from outside
 
-    def lift(self, tensor: Any) -> None:
-        """Put a stand-in into a Tensor from outside, and into its gradient, if it has one."""
-        data = tensor.data
-        if type(data) is Traced or id(tensor) in self.lifted or isinstance(data, tuple):
-            return
-        if tensor.node is not None and tensor.node is not LEAF:
-            if tensor.node.serial > self.began:  # made inside, of shapes alone, as by np.ones_like
-                return
+    def value(self, tensor: Any) -> Any:
+        """Return the array that a Tensor has under this trace."""
+        return tensor._data if self._is_from_inside(tensor) else self.lift(tensor).value
+
+    def assign(self, tensor: Any, value: Any) -> None:
+        """Give a Tensor another array under this trace."""
+        if self._is_from_inside(tensor):
+            tensor._data = value
+        else:
+            self.lift(tensor).value = value
+
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient that a Tensor has under this trace: a Tensor or None."""
+        return tensor._grad if self._is_from_inside(tensor) else self.lift(tensor).gradient
+
+    def assign_gradient(self, tensor: Any, gradient: Any) -> None:
+        """Give a Tensor another gradient under this trace."""
+        if self._is_from_inside(tensor):
+            tensor._grad = gradient
+        else:
+            self.lift(tensor).gradient = gradient
+
+    def _is_from_inside(self, tensor: Any) -> bool:
+        """Tell whether a Tensor was made under this trace, which nobody outside can see."""
+        if type(tensor._data) is Traced or isinstance(tensor._data, tuple):
+            return True
+        recorded = tensor.node is not None and tensor.node is not LEAF
+        if recorded and tensor.node.serial < self.began:
             raise refuse(
                 "using a Tensor that was computed outside the function, from others that need gradients,",
                 "compute it inside, or give it to the function as an argument",
             )
-        if not isinstance(data, (np.ndarray, np.generic)):
-            raise Foreign(type(data))
-        stand_in = self.input("tensor", tensor, data, tensor.name)
-        self.lifted[id(tensor)] = Lifted(tensor, data, tensor.grad, tensor.node, stand_in, tensor.hooks)
-        tensor.data = stand_in
-        if tensor.grad is not None:
-            name = f"d_{tensor.name}" if tensor.name else None
-            tensor.grad = make(self.input("grad", tensor, tensor.grad.data, name))
+        return recorded  # of shapes alone, as by np.ones_like
 
-    def assign(self, tensor: Any, value: Any) -> None:
-        """Note that a Tensor from outside is about to get new values."""
-        self.assigned.add(id(tensor))
-        if type(tensor.data) is Traced:
-            return
-        plain = value.data if isinstance(value, Recorded) else value
-        if id(tensor) not in self.lifted and type(plain) is not Traced:
-            raise refuse(
-                "assigning to a Tensor what no value of this call went into (w.data is a plain array until "
-                "the Tensor itself is used)",
-                "compute with the Tensor, as in  w.assign(w - 0.1 * w.grad)",
-            )
-        self.lift(tensor)
+    def lift(self, tensor: Any) -> Lifted:
+        """Return what a Tensor from outside is under this trace, with a stand-in for its array."""
+        if id(tensor) in self.lifted:
+            return self.lifted[id(tensor)]
+        if not isinstance(tensor._data, (np.ndarray, np.generic)):
+            raise Foreign(type(tensor._data))
+        stand_in = self.input("tensor", tensor, tensor._data, tensor.name)
+        gradient = tensor._grad
+        if gradient is not None:
+            name = f"d_{tensor.name}" if tensor.name else None
+            gradient = make(self.input("grad", tensor, gradient._data, name))
+        lifted = self.lifted[id(tensor)] = Lifted(tensor, stand_in, gradient)
+        return lifted
 
     # What happens
 
@@ -210,8 +235,6 @@ class Trace:
         inside = traced_in(args) + (traced_in(kwargs) if kwargs else [])
         if not inside:
             return fn(*args, **kwargs)
-        if current_trace() is not self:
-            return elsewhere(fn, args, kwargs)
         if _shaped_by_values(fn, args):
             raise refuse(
                 f"{function_name(fn)} has a result whose shape depends on values",
@@ -235,8 +258,7 @@ class Trace:
         if isinstance(value, (tuple, list)):
             call.out = Traced(self, value, call)
             self.calls.append(call)
-            parts = [self._part(call.out, i, part) for i, part in enumerate(value)]
-            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+            return like(value, [self._part(call.out, i, part) for i, part in enumerate(value)])
         if hasattr(value, "__array_function__") and not isinstance(value, np.ndarray):
             raise Foreign(type(value))
         if not (isinstance(value, (np.ndarray, np.generic)) or type(value) in PLAIN):
@@ -258,19 +280,23 @@ class Trace:
         """Write down a drawing of random numbers, which is made anew on every call."""
         rng = generator()
         if id(rng) not in self.generators:
-            stand_in = self.input("number", generator, None, "rng")
-            self.generators[id(rng)] = rng, rng.bit_generator.state, stand_in
-        value = getattr(rng, method)(*real(args))
-        call = Call(Draw(method), (self.generators[id(rng)][2], *args), {}, users_place(), self.node)
+            self.generators[id(rng)] = copy.deepcopy(rng), self.input("generator", generator, rng, "rng")
+        double, stand_in = self.generators[id(rng)]
+        value = getattr(double, method)(*real(args))
+        call = Call(Draw(method), (stand_in, *args), {}, users_place(), self.node)
         call.pure = False
         return self.record(call, value)
+
+    def example(self, value: Any) -> Any:
+        """Return the value of the run that the program is made from."""
+        return value.example if type(value) is Traced else value
 
     def branch(self, value: Traced) -> bool:
         """Decide an ``if``: allowed on live numbers such as a momentum, where it is noted as a fact."""
         source = self.inputs.get(value)
         if source is not None and source.kind == "number":
-            origin = source.origin
-            return bool(self.fact(lambda: bool(origin()), self.owners.get(value)))
+            numbered = source.origin
+            return bool(self.fact(lambda: bool(numbered.get()), numbered.owner))
         if type(value.example) in PLAIN:
             raise refuse(
                 "branching on a float, which may be another one on each call,",
@@ -289,8 +315,9 @@ class Trace:
         """Note that the gradient of a recorded value is complete, and that its rule runs next."""
         node = vertex.node
         self.node = None if node is LEAF else node
-        if type(vertex.data) is Traced:
-            self.gradients.append((vertex.data, total, node))
+        value = None if isinstance(vertex._data, tuple) else self.value(vertex)
+        if type(value) is Traced:
+            self.gradients.append((value, total, node))
 
 
 class Draw:
@@ -335,34 +362,28 @@ class Record(NamedTuple):
     gradients: list[tuple[Any, Any]]  # pairs of a Tensor and its new gradient, or None
     tensors: list[Lifted]
     facts: list[Fact]
-    effects: list[Callable[[], None]]
+    counts: list[Numbered]  # numbers that are counted up
     names: list[tuple[Traced, Traced, Node]]
 
 
-def trace(
-    function: Callable[["Trace"], Any], tensors: Sequence[Any] = (), generators: Sequence[Any] = ()
-) -> Record:
+def trace(function: Callable[["Trace"], Any], generators: Sequence[Any] = ()) -> Record:
     """Run a function of the trace under it, and return what was written down. Nothing outside is changed.
 
-    `tensors` are known to be read from outside; `generators` of random numbers are within reach.
+    `generators` of random numbers are within the function's reach.
     """
     tracing = Trace()
-    states = {id(source): (source, _state_of(source)) for source in (np.random, random, *generators)}
+    states = [(source, _state_of(source)) for source in (np.random, random, *generators)]
     try:
-        with capturing(tracing):
-            for tensor in tensors:
-                tracing.lift(tensor)
-            result = function(tracing)
-            if tracing.refused is not None:  # and caught on the way, where a program would not have got
-                raise tracing.refused
-            for key, (source, state) in states.items():
-                if key not in tracing.generators and not _equal(_state_of(source), state):
-                    raise refuse("random numbers were drawn that every call would use again", DRAW)
-        updates, gradients = _changes(tracing)
+        result = call_traced(tracing, function, tracing)
+        if tracing.refused is not None:  # and caught on the way, where a program would not have got
+            raise tracing.refused
     finally:
-        _restore(tracing)
-        for source, state in states.values():
-            _set_state(source, state)  # what was drawn for the examples is drawn again
+        drawn = [(source, state) for source, state in states if not _equal(_state_of(source), state)]
+        for source, state in drawn:
+            _set_state(source, state)
+    if drawn:
+        raise refuse("random numbers were drawn that every call would use again", DRAW)
+    updates, gradients = _changes(tracing)
     return Record(
         tracing.calls,
         tracing.inputs,
@@ -371,7 +392,7 @@ def trace(
         gradients,
         list(tracing.lifted.values()),
         tracing.facts,
-        tracing.effects,
+        [found for found in tracing.numbers.values() if found.advanced],
         tracing.gradients,
     )
 
@@ -408,25 +429,13 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b))
 
 
-def _restore(tracing: Trace) -> None:
-    """Give everything outside the values that it had before."""
-    for tensor, data, grad, *_ in tracing.lifted.values():
-        if type(tensor.data) is Traced or id(tensor) in tracing.assigned:  # not by another thread
-            tensor.data = data
-        tensor.grad = grad
-    for generator, state, _ in tracing.generators.values():
-        _set_state(generator, state)
-
-
 def _changes(tracing: Trace) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
     """List the Tensors that got new values, and those that got another gradient."""
-    updates, gradients = [], []
-    for tensor, _, grad, _, stand_in, _ in tracing.lifted.values():
-        if tensor.data is not stand_in:
-            updates.append((tensor, tensor.data))
-        now = None if tensor.grad is None else tensor.grad.data
-        source = tracing.inputs.get(now) if type(now) is Traced else None
-        same = source is not None and source.kind == "grad" and source.origin is tensor
-        if not (now is None and grad is None) and not same:
-            gradients.append((tensor, now))
+    everything = tracing.lifted.values()
+    updates = [(lifted.tensor, lifted.value) for lifted in everything if lifted.value is not lifted.stand_in]
+    gradients = [
+        (lifted.tensor, None if lifted.gradient is None else lifted.gradient._data)
+        for lifted in everything
+        if lifted.gradient is not lifted.gradient_before
+    ]
     return updates, gradients

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..declared import is_setting
 from ..recording import LEAF, Recorded
 from .trace import Fact, Lifted
 
@@ -80,20 +81,18 @@ def links(function: Any) -> list[Link]:
 
 def tensors_below(
     function: Any, roots: Iterable[Any]
-) -> tuple[dict[int, Any], dict[int, list[Link]], list[Any], list["Held"]]:
-    """Find the Tensors that a function can get at: by id, each Tensor and the links on the way to it.
+) -> tuple[dict[int, list[Link]], list[Any], list["Held"]]:
+    """Find the Tensors that a function can get at: by id, the links on the way to each.
 
     Also return the generators of random numbers that are found on the way, and what holds things there.
     """
     generators: list[Any] = []
     holders: list[Held] = []
-    tensors: dict[int, Any] = {}
     ways: dict[int, list[Link]] = {}
     seen: set[int] = set()
 
     def visit(value: Any, way: list[Link]) -> None:
         if isinstance(value, Recorded):
-            tensors.setdefault(id(value), value)
             ways.setdefault(id(value), []).extend(way)
             return
         value = value.__self__ if isinstance(getattr(value, "__self__", None), GENERATORS) else value
@@ -113,12 +112,12 @@ def tensors_below(
         else:
             holder = vars(value)
             held = list(holder.items())
-        held, own = list(held), getattr(value, "books", ()) if holder is not value else ()
+        held = list(held)
         if isinstance(holder, (list, dict)) and _is_users(value):
             holders.append(Held(value, holder, holder.copy()))
         for key, item in held:
-            if key in own and isinstance(item, (dict, list)):
-                continue  # a layer's or an optimizer's own books
+            if holder is not value and not is_setting(value, key):
+                continue  # what a layer or an optimizer notes for itself
             if not isinstance(item, IGNORED) or isinstance(getattr(item, "__self__", None), GENERATORS):
                 visit(item, [*way, Link(holder, key, item)])
 
@@ -127,7 +126,7 @@ def tensors_below(
     for fn in functions_in(function):
         for link in named_by(fn):
             visit(link.value, [link])
-    return tensors, ways, generators, holders
+    return ways, generators, holders
 
 
 class Held(NamedTuple):
@@ -140,13 +139,12 @@ class Held(NamedTuple):
     def changed(self) -> str | None:
         """Say what the function has changed there, if it has, and put it back."""
         now, before = self.holder, self.before
-        ignored = ("changes", *getattr(self.owner, "books", ())) if now is not self.owner else ()
         if isinstance(now, list):
             same = len(now) == len(before) and all(map(is_, now, before))
             place = "a list"
         else:
             keys = [key for key in {**now, **before} if now.get(key, self) is not before.get(key, self)]
-            keys = [key for key in keys if key not in ignored]
+            keys = [key for key in keys if now is self.owner or is_setting(self.owner, key)]
             same, place = not keys, f"{keys[0]!r} of a {type(self.owner).__name__}" if keys else ""
         if same:
             return None
@@ -212,9 +210,9 @@ class Test:
 
     def _tensor(self, lifted: Lifted) -> str:
         tensor, node = self.name(lifted.tensor), self.name(LEAF) if lifted.node is LEAF else None
-        grad = "None" if lifted.grad is None else "not None"
+        grad = "None" if lifted.gradient_before is None else "not None"
         hooks = self.name(lifted.hooks)
-        return f"{tensor}.node is {node} and {tensor}.grad is {grad} and {tensor}.hooks is {hooks}"
+        return f"{tensor}.node is {node} and {tensor}._grad is {grad} and {tensor}.hooks is {hooks}"
 
     def _object(self, facts: list[Fact]) -> str:
         of, seen = self.name(facts[0].of), self.name(facts[0].of.changes)

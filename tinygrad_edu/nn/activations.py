@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import primitive
 from ..rules import reduced
+from ..rules.primitive import primitive
 from .lookup import as_array, find
 
 Activation: TypeAlias = Callable[[Any], Any]

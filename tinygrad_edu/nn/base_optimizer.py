@@ -12,46 +12,51 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import current_trace, live
+from ..declared import Note, Number, Versioned, advance, advanced, number
+from ..rules.primitive import opaque
+from ..state import current_trace
 from ..tensor import Tensor
-from .changing import Changing
+from ..tracing import NotYet
 
 State: TypeAlias = tuple[Any, ...]
 LearningRate: TypeAlias = float | Callable[[int], float]
 
 
 class Memory:
-    """What an optimizer remembers of one parameter: its state, in Tensors, and which steps it has missed."""
+    """What an optimizer remembers of one parameter: its state, in Tensors, and how many steps it has missed.
 
-    __slots__ = ("missed", "owner", "state")
+    Missed are the steps before this parameter came, and those without a gradient of it.
+    """
 
     def __init__(self, owner: "weakref.ref[Tensor]", state: tuple[Tensor, ...], missed: int):
         self.owner = owner
         self.state = state
-        self.missed = missed  # steps: those before this parameter came, and those without a gradient of it
+        self.missed = missed
 
 
-class Done:
-    """What an optimizer has done in one step of training: how often it moved which parameters.
+class Positive(Number):
+    """Declares a number from 0 up, or between 0 and `high`; None, where it is `optional`, leaves it out."""
 
-    `together` is how many parameters moved every time, and 0 if some moved more often than others.
-    """
+    def __init__(self, high: float = math.inf, optional: bool = False):
+        self.high, self.optional = high, optional
 
-    __slots__ = ("moves", "steps", "together")
-
-    def __init__(self) -> None:
-        self.steps = self.together = 0
-        self.moves: list[Memory] = []
-
-    def add(self, moved: list[Memory]) -> None:
-        """Note one more time."""
-        same = not self.steps or (self.together == len(moved) and set(moved) <= set(self.moves))
-        self.together = len(moved) if same else 0
-        self.steps += 1
-        self.moves += moved
+    def checked(self, value: Any) -> Any:
+        """Return the number as Python's."""
+        return value if value is None and self.optional else between(0, value, self.high, self.name)
 
 
-class Optimizer(Changing):
+class Rate(Number):
+    """Declares a learning rate: a number from 0 up, or a schedule."""
+
+    def checked(self, value: Any) -> Any:
+        """Return the schedule as it is, or the number as Python's."""
+        rate = value if callable(value) else plain_number(value)
+        if not callable(rate) and not 0 <= rate < math.inf:
+            raise ValueError(f"learning_rate must be a number from 0 up, or a schedule, and is {value!r}")
+        return rate
+
+
+class Optimizer(Versioned):
     """The base of all optimizers: a learning rate, a memory for each parameter, and `apply`.
 
     Args:
@@ -76,10 +81,13 @@ class Optimizer(Changing):
     """
 
     start: tuple[float, ...] = ()  # what each part of a parameter's state is filled with at first
-    live = ("iterations", "_iterations", "learning_rate", "lr", "_learning_rate")
-    books = ("_memories",)
     state_names: tuple[str, ...] = ()  # what the parts are called in a captured program
     default_learning_rate = 0.001
+
+    learning_rate = Rate()
+    iterations = Number()  # how many steps have been taken
+    clipnorm, clipvalue, global_clipnorm, weight_decay = (Positive(optional=True) for _ in range(4))
+    _memories = Note()
 
     def __init__(
         self,
@@ -101,40 +109,20 @@ class Optimizer(Changing):
         given = [f"{name}={value}" for name, value in clips.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"gradients are clipped in one way at a time, and {', '.join(given)} were given")
-        sizes = {**clips, "weight_decay": weight_decay}
-        checked = {n: v if v is None else between(0, v, math.inf, n) for n, v in sizes.items()}
-        self.clipnorm, self.clipvalue, self.global_clipnorm, self.weight_decay = checked.values()
-        self._iterations = 0
-        self._memories: dict[int, Memory] = {}
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clips.values()
+        self.weight_decay = weight_decay
+        self.iterations = 0
+        self._memories = {}
 
     @property
-    def iterations(self) -> int:
-        """How many steps have been taken."""
-        steps: int = live(lambda: self._iterations, "iterations", self)
-        return steps
-
-    @iterations.setter
-    def iterations(self, steps: int) -> None:
-        self._iterations = steps
-
-    @property
-    def learning_rate(self) -> LearningRate:
-        """How far a step goes: a number, or a function of the number of steps taken so far."""
-        if callable(self._learning_rate):
-            return self._learning_rate
-        rate: float = live(lambda: self._learning_rate, "learning_rate", self)
+    def lr(self) -> LearningRate:
+        """A shorter name for the learning rate."""
+        rate: LearningRate = self.learning_rate
         return rate
 
-    @learning_rate.setter
-    def learning_rate(self, rate: LearningRate) -> None:
-        if not callable(rate):
-            number = plain_number(rate)
-            if not 0 <= number < math.inf:
-                raise ValueError(f"learning_rate must be a number from 0 up, or a schedule, and is {rate!r}")
-            rate = number
-        self._learning_rate = rate
-
-    lr = learning_rate
+    @lr.setter
+    def lr(self, rate: LearningRate) -> None:
+        self.learning_rate = rate
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the new parameter and the new state: plain arithmetic, on arrays or Tensors alike.
@@ -160,45 +148,33 @@ class Optimizer(Changing):
             RuntimeError: none of the parameters has a gradient.
             TypeError: something else than a list of Tensors.
         """
-        parameters = _tensors(parameters)
-        trace = current_trace()
-        if trace is not None:
-            self._apply_under_capture(trace, parameters)
-            return
-        moved = self._move_all(parameters, self, self._rate())
-        vars(self)["_iterations"] += 1
+        before = self.changes
+        moved = self._move_all(_tensors(parameters), self._rate())
         if len(moved) < len(self._memories):
             for memory in set(self._memories.values()).difference(moved):
-                memory.missed += 1
-            self.changed()
+                advance(memory, "missed")
+            advance(self, "changes")  # how many steps parameters have missed in common is another fact
+        advance(self, "iterations")
+        self.declare(before)
+        trace = current_trace()
+        if trace is not None:
+            trace.fact(functools.partial(_arrangement, moved), self)
 
-    def _apply_under_capture(self, trace: Any, parameters: list[Tensor]) -> None:
-        """Do what `apply` does with numbers that are read anew on every call, and note what it depends on."""
-        this = self._under_capture(trace, parameters)
-        before = this.changes
-        done = trace.applied.setdefault(id(self), Done())
-        rate = live(functools.partial(self._rate, done.steps), "learning_rate")
-        moved = self._move_all(parameters, this, rate)
-        for memory in moved:
-            trace.fact(functools.partial(_identities, memory), self)
-        this.refuse_changes(trace, before)
-        trace.fact(self._constants, self)
-        trace.fact(functools.partial(_partition, moved), self)
-        if not done.steps:
-            trace.effects.append(functools.partial(self._counted, done))
-        done.add(moved)
-
-    def _move_all(self, parameters: list[Tensor], this: "Optimizer", rate: Any) -> list[Memory]:
-        """Move what has a gradient, by the numbers of `this`: the optimizer, or a stand-in of its own."""
-        if this.clipnorm or this.clipvalue or this.global_clipnorm:
-            this._clip([p for p in parameters if p.grad is not None and p.node is not None])
+    def _move_all(self, parameters: list[Tensor], rate: Any) -> list[Memory]:
+        """Move what has a gradient; return the memories of what was moved."""
+        if self.clipnorm or self.clipvalue or self.global_clipnorm:
+            self._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
+        steps: dict[Any, Any] = {}  # the number of this step, by how many were missed
         for param in parameters:
             gradient = param.grad
             if gradient is None or param.node is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
-            this._move(param, gradient.data, memory, rate, this._step_of(memory))
+            missed = memory.missed, advanced(memory, "missed")
+            if missed not in steps:
+                steps[missed] = self.iterations + 1 - number(memory, "missed")
+            self._move(param, gradient.data, memory, rate, steps[missed])
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -208,34 +184,10 @@ class Optimizer(Changing):
             )
         return moved
 
-    def _step_of(self, memory: Memory, ahead: int = 0) -> Any:
-        """Return which step of a parameter comes next, after `ahead` that are not counted yet."""
-        return self._iterations + 1 - memory.missed + ahead
-
-    def _rate(self, ahead: int = 0) -> float:
+    def _rate(self) -> Any:
         """Return the learning rate for this step."""
-        rate = self._learning_rate
-        return float(rate(self._iterations + ahead)) if callable(rate) else rate
-
-    def _counted(self, done: "Done") -> Callable[[], None]:
-        """Return what counts the steps taken, and for parameters that did not move those missed.
-
-        Calling that again changes nothing, so that it can be completed after an interruption.
-        """
-        iterations = self._iterations + done.steps
-        missed = []
-        if done.together != len(self._memories):
-            memories = self._memories.values()
-            missed = [(m, m.missed + done.steps - done.moves.count(m)) for m in memories]
-
-        def count() -> None:
-            vars(self)["_iterations"] = iterations
-            for memory, steps in missed:
-                memory.missed = steps
-            if missed:
-                self.changed()
-
-        return count
+        rate = self.learning_rate
+        return scheduled(rate, self.iterations) if callable(rate) else rate
 
     def _move(self, param: Tensor, gradient: Any, memory: Memory, rate: Any, step: Any) -> None:
         """Run the rule for one parameter."""
@@ -250,9 +202,7 @@ class Optimizer(Changing):
         if remembered is not state:  # as plain gradient descent returns it, which has none
             if len(remembered) != len(state):  # a momentum, say, that was 0 so far
                 memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
-                trace = current_trace()
-                if trace is not None:  # the step reads them, on every call
-                    trace.read(state)
+                if current_trace() is not None:  # the step reads them, on every call
                     self._move(param, gradient, memory, rate, step)
                     return
                 self.changed()
@@ -260,40 +210,14 @@ class Optimizer(Changing):
                 _give(part, new)
         _give(param, values)
 
-    def _under_capture(self, trace: Any, parameters: list[Tensor]) -> "Optimizer":
-        """Return a stand-in whose numbers are read anew on every call of a captured program."""
-        trace.read(parameters)
-        done = trace.applied.get(id(self)) or Done()
-        steps: dict[tuple[int, int], Any] = {}
-        numbers: dict[Memory, Any] = {}
-        for param in parameters:
-            if param.grad is None:
-                continue
-            memory = self._memories.get(id(param)) or self._remember(param)
-            trace.read(memory.state)
-            ahead = done.moves.count(memory)
-            key = memory.missed, ahead
-            if key not in steps:
-                steps[key] = live(functools.partial(self._step_of, memory, ahead), "step")
-            numbers[memory] = steps[key]
-        this: Optimizer = object.__new__(type(self))
-        vars(this).update(vars(self))
-        for name, value in vars(self).items():
-            if type(value) is float and name not in self.live:
-                vars(this)[name] = live(functools.partial(getattr, self, name), name, self)
-        vars(this)["_step_of"] = numbers.__getitem__
-        return this
-
-    def _constants(self) -> dict[str, Any]:
-        """Return the settings that are no numbers to read anew."""
-        return {name: value for name, value in self.settings().items() if type(value) is not float}
-
     def _remember(self, param: Tensor) -> Memory:
         """Start a memory for a parameter, which ends with it."""
+        if advanced(self, "iterations"):  # in the middle of a program, which will find it from its beginning
+            raise NotYet
         key, memories = id(param), self._memories
         owner = weakref.ref(param, lambda _: memories.pop(key, None))
-        memories[key] = Memory(owner, self._states(param, self.start), self._iterations)
-        return memories[key]
+        memories[key] = memory = Memory(owner, self._states(param, self.start), vars(self)["iterations"])
+        return memory
 
     def _states(self, param: Tensor, values: tuple[float, ...], first: int = 0) -> tuple[Tensor, ...]:
         """Make Tensors like a parameter for parts of its state, filled with what these start from."""
@@ -347,7 +271,7 @@ class Optimizer(Changing):
         """
         memories = [self._memories.get(id(param)) for param in _tensors(parameters)]
         states = [
-            (self._iterations - memory.missed, tuple(part.data for part in memory.state))
+            (self.iterations - memory.missed, tuple(part.data for part in memory.state))
             if memory
             else (0, ())
             for memory in memories
@@ -387,15 +311,17 @@ def _wrong_result(optimizer: Optimizer, result: Any) -> TypeError:
     )
 
 
-def _partition(memories: list[Memory]) -> list[int]:
-    """Tell which parameters have taken equally many steps: they share a number of the step."""
+@opaque
+def scheduled(schedule: Callable[[int], float], step: int) -> float:
+    """Return the learning rate that a schedule has for a step; a captured program makes this call as one."""
+    return float(schedule(step))
+
+
+def _arrangement(memories: list[Memory]) -> tuple[list[int], list[list[int]]]:
+    """Tell which parameters have missed equally many steps, and which Tensors hold their states."""
     first: dict[int, int] = {}
-    return [first.setdefault(memory.missed, i) for i, memory in enumerate(memories)]
-
-
-def _identities(memory: Memory) -> list[int]:
-    """Tell the Tensors that hold a state from others that may take their place."""
-    return list(map(id, memory.state))
+    alike = [first.setdefault(memory.missed, i) for i, memory in enumerate(memories)]
+    return alike, [list(map(id, memory.state)) for memory in memories]
 
 
 def _give(param: Tensor, values: Any) -> None:

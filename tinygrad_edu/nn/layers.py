@@ -18,15 +18,17 @@ import math
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from .. import random
-from ..recording import LEAF, NotYet, Recorded, current_trace, inside, settled
+from ..declared import Note, Versioned
+from ..recording import LEAF, Recorded
+from ..state import call_inside, current_trace
 from ..tensor import Tensor
+from ..tracing import NotYet, depends_on
 from . import activations, initializers
-from .changing import Changing
 from .lookup import as_array
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -38,7 +40,7 @@ _training: ContextVar[bool] = ContextVar("tinygrad_edu_training", default=False)
 
 def is_training() -> bool:
     """Tell whether a model is being trained here and now, so that dropout should drop."""
-    return settled(_training.get)
+    return depends_on(_training.get)
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def training(on: bool = True) -> Iterator[None]:
         _training.reset(token)
 
 
-class Layer(Changing):
+class Layer(Versioned):
     """The base of all layers: a name, parameters, and a call that builds them first.
 
     Args:
@@ -70,11 +72,7 @@ class Layer(Changing):
         ValueError: `input_shape` and `input_dim` contradict each other.
     """
 
-    books: ClassVar[tuple[str, ...]] = (
-        *("built", "features", "input_shape", "output_shape"),
-        *("_frozen", "named"),
-    )
-    live = ("generator",)
+    built, features, input_shape, output_shape, named, generator, _frozen = (Note() for _ in range(7))
 
     def __init__(
         self,
@@ -95,10 +93,10 @@ class Layer(Changing):
         self.dtype = np.dtype(dtype)
         self.generator = None if seed is None else np.random.default_rng(seed)
         self.built = False
-        self.features: int | None = None  # how many an example must have, if that is fixed
-        self.input_shape: tuple[int, ...] | None = None if input_shape is None else tuple(input_shape)
-        self.output_shape: Shape | None = None
-        self._frozen: list[Tensor] | None = None  # what thawing gives its gradients back to; None: not frozen
+        self.features = None  # how many an example must have, if that is fixed
+        self.input_shape = None if input_shape is None else tuple(input_shape)
+        self.output_shape = None
+        self._frozen = None  # what thawing gives its gradients back to; None: not frozen
 
     def build(self, input_shape: Shape) -> None:
         """Make the parameters, given the shape of the input: None (any number of examples) and the rest."""
@@ -132,9 +130,8 @@ class Layer(Changing):
                 f"layer {self.name!r} takes {self.features} features, and got an input of shape {x.shape}"
             )
         before = self.changes
-        with inside(self.name):
-            y = self.call(x)
-        self.settle(before)
+        y = call_inside(self.name, self.call, x)
+        self.declare(before)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
         return y

@@ -18,7 +18,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..recording import NoGradientRule, Recorded, at_hand, primitive
+from ..recording import Recorded
+from ..rules import NoGradientRule
+from ..rules.primitive import primitive
+from ..tracing import concrete_values
 from .activations import exponentials, sigmoid, softmax
 from .lookup import as_array, find
 
@@ -87,7 +90,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
 
 def check_labels(z: Any, labels: Any) -> None:
     """Refuse labels that do not fit the logits; their values are looked at only where they are at hand."""
-    values = at_hand(labels)
+    values = concrete_values(labels)
     if labels.shape == z.shape:
         n = rows(z)
         if values is not None and abs(float(np.add.reduce(values, None)) - n) > 1e-3 * n:
@@ -244,7 +247,7 @@ def check_order(loss: str, y_true: Any) -> None:
 
 def log_probabilities(loss: str, p: Any) -> Any:
     """Return log p after checking, where the values are at hand, that the rows of p are probabilities."""
-    values = at_hand(p)
+    values = concrete_values(p)
     if values is not None and values.size:
         sums = values.sum(-1, dtype=np.float64)
         wrong = (np.abs(sums - 1) > 1e-3) | (values < 0).any(-1)

@@ -8,13 +8,15 @@ parameters. `epochs` feeds them batches and adds up what came out. The four line
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from .. import random
 from ..capture.jit import Jitted, jit
-from ..recording import Recorded, no_grad
+from ..declared import Note
+from ..recording import Recorded
+from ..state import no_grad
 from ..tensor import Tensor
 from . import losses, metrics, optimizers
 from .callbacks import Callback, History
@@ -48,10 +50,7 @@ class Sequential(Layer):
     np.int64(1)
     """
 
-    books: ClassVar[tuple[str, ...]] = (
-        *Layer.books,
-        *("history", "stop_training", "run_eagerly", "_jit_compile", "_step"),
-    )
+    history, stop_training, run_eagerly, _jit_compile, _step = (Note() for _ in range(5))
 
     def __init__(
         self, layers: Iterable[Layer | Input] = (), name: str = "sequential", seed: int | None = None
@@ -65,7 +64,7 @@ class Sequential(Layer):
         self.history = History()
         self.stop_training = False
         self.run_eagerly = self._jit_compile = False
-        self._step: Any = None  # `_learn`, captured
+        self._step = None  # `_learn`, captured
         for layer in layers or ():
             self.add(layer)
 
@@ -132,7 +131,7 @@ class Sequential(Layer):
             raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
         before = self.changes
         y = self.call(x)
-        self.settle(before)
+        self.declare(before)
         if self.output_shape is None:
             self.output_shape = (None, *y.shape[1:])
         return y
@@ -187,7 +186,7 @@ class Sequential(Layer):
     @property
     def jit_compile(self) -> bool:
         """Whether the training step's loops are compiled; `compile` decides it."""
-        return self._jit_compile
+        return bool(self._jit_compile)
 
     @property
     def captured_step(self) -> Jitted:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .base_optimizer import LearningRate, State, between
+from .base_optimizer import LearningRate, Positive, State, between
 from .base_optimizer import Optimizer as Optimizer
 from .lookup import find
 
@@ -44,6 +44,7 @@ class SGD(Optimizer):
 
     state_names = ("velocity",)
     default_learning_rate = 0.01
+    momentum = Positive(1)
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class SGD(Optimizer):
         **options: Any,
     ):
         super().__init__(learning_rate, **options)
-        self.momentum, self.nesterov = between(0, momentum, 1, "momentum"), nesterov
+        self.momentum, self.nesterov = momentum, nesterov
         self.start = (0.0,) if self.momentum else ()
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
@@ -83,6 +84,7 @@ class Adagrad(Optimizer):
     """
 
     state_names = ("squares",)
+    epsilon = Positive()
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class Adagrad(Optimizer):
     ):
         super().__init__(learning_rate, **options)
         self.start = (between(0, initial_accumulator_value, math.inf, "initial_accumulator_value"),)
-        self.epsilon = between(0, epsilon, math.inf, "epsilon")
+        self.epsilon = epsilon
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the parameter a step further down, and the sum of squared gradients."""
@@ -121,6 +123,8 @@ class RMSprop(Optimizer):
     (array([-1.]), (array([1.]),))
     """
 
+    rho, momentum, epsilon = Positive(1), Positive(1), Positive()
+
     def __init__(
         self,
         learning_rate: LearningRate | None = None,
@@ -131,8 +135,7 @@ class RMSprop(Optimizer):
         **options: Any,
     ):
         super().__init__(learning_rate, **options)
-        self.rho, self.momentum = between(0, rho, 1, "rho"), between(0, momentum, 1, "momentum")
-        self.epsilon, self.centered = between(0, epsilon, math.inf, "epsilon"), centered
+        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
         self.start = (0.0,) * (1 + bool(centered) + bool(self.momentum))
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
@@ -174,6 +177,7 @@ class Adam(Optimizer):
     """
 
     state_names = ("mean", "square", "largest")
+    beta_1, beta_2, epsilon = Positive(1), Positive(1), Positive()
 
     def __init__(
         self,
@@ -185,8 +189,7 @@ class Adam(Optimizer):
         **options: Any,
     ):
         super().__init__(learning_rate, **options)
-        self.beta_1, self.beta_2 = between(0, beta_1, 1, "beta_1"), between(0, beta_2, 1, "beta_2")
-        self.epsilon, self.amsgrad = between(0, epsilon, math.inf, "epsilon"), amsgrad
+        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.start = (0.0,) * (3 if amsgrad else 2)
 
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:

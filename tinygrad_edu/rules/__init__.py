@@ -136,6 +136,45 @@ REFUSED: dict[Function, str] = {
 }
 
 
+class NoGradientRule(TypeError):
+    """Raised when a Tensor that needs a gradient meets a function without a gradient rule."""
+
+
+def no_rule(fn: Function, recipe: Rule | None, position: int) -> NoGradientRule:
+    """Return the error that says which line would teach the table about an argument of `fn`."""
+    name = function_name(fn)
+    number = f"argument number {position + 1}"
+    if fn in REFUSED:
+        return NoGradientRule(f"{name} {REFUSED[fn]}")
+    if recipe is not None:
+        return NoGradientRule(f"{name} has no gradient rule for its {number}; give it tensor.detach() there")
+    return NoGradientRule(
+        f"{name} has no gradient rule, and its {number} needs a gradient. Teach it one:  "
+        f"tg.rule({name}, lambda g, y, {', '.join('abcdefgh'[: position + 1])}: ...)  "
+        "where g is the gradient of the output y; or give it tensor.detach() if no gradient should flow"
+    )
+
+
+def function_name(fn: Function) -> str:
+    """Return how a user would write the function: ``np.matmul``, ``np.linalg.inv``, ``my_module.my_op``."""
+    name = getattr(fn, "__name__", type(fn).__name__)
+    module = getattr(fn, "__module__", None) or ""
+    if isinstance(fn, np.ufunc):  # which do not know where they are from
+        module = "numpy" if getattr(np, name, None) is fn else "scipy.special"
+    if module.split(".")[0] == "numpy":
+        return module.replace("numpy", "np", 1) + "." + name
+    return name if module.startswith(("tinygrad_edu", "_operator")) else f"{module}.{name}".strip(".")
+
+
+def is_differentiable(dtype: Any) -> bool:
+    """Tell whether gradients flow through arrays of a dtype: real floating-point numbers, so far.
+
+    (For complex numbers the convention will be that `g` is the gradient whose real and imaginary parts are
+    those of PyTorch and of this sheet's formulas: a rule multiplies `g` by the conjugate of the derivative.)
+    """
+    return bool(np.dtype(dtype).kind == "f")
+
+
 def as_array(x: Any) -> Any:
     """Read a list of numbers as an array; leave numbers, arrays and Tensors as they are."""
     return np.asarray(x) if isinstance(x, (list, tuple)) else x

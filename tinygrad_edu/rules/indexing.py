@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import opaque, primitive
 from . import as_array, cast, define, rule, unbroadcast
+from .primitive import opaque, primitive
 
 
 def getitem(a: Any, index: Any) -> Any:

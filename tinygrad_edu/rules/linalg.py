@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import primitive
 from . import as_array, constant, define, rule, unbroadcast
+from .primitive import primitive
 from .reductions import axes_of, others
 
 

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from . import CONSTANT, RULES, Function, Rule
+from . import CONSTANT, RULES, Function, Rule, function_name
 
 THEMES = (
     *("elementwise", "reductions", "statistics", "shapes", "indexing"),
@@ -63,8 +63,6 @@ def _is_code_of(part: ast.Lambda | ast.FunctionDef, code: types.CodeType) -> boo
 
 def page() -> str:
     """Write the whole table, with the functions of scipy.special, as a Markdown page."""
-    from ..recording import function_name
-
     modules = {theme: importlib.import_module(f"{__package__}.{theme}") for theme in THEMES}
     differentiable = [fn for fn in RULES if RULES[fn] is not CONSTANT and _theme(fn) is not None]
     lines = [

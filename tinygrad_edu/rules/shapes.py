@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..containers import tree_map
 from . import Function, as_array, define, rule
 from .indexing import put
 
@@ -32,10 +33,10 @@ def rearranges(*fns: Function) -> None:
 def _rearranged(fn: Function) -> Function:
     def vjp(g: Any, y: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
         counter = itertools.count(1)
-        origin = fn(_each(lambda x: _numbers(np.shape(x), counter), a), *args, **kwargs)
+        origin = fn(tree_map(lambda x: _numbers(np.shape(x), counter), a), *args, **kwargs)
         total = put(np.ravel(g), np.ravel(origin), (next(counter),))  # place 0 collects the zeros' share
         counter = itertools.count(1)
-        return _each(lambda x: total[_numbers(np.shape(x), counter)], a)
+        return tree_map(lambda x: total[_numbers(np.shape(x), counter)], a)
 
     return vjp
 
@@ -43,11 +44,6 @@ def _rearranged(fn: Function) -> Function:
 def _numbers(shape: tuple[int, ...], counter: Iterator[int]) -> Any:
     """Return the next whole numbers, in the given shape."""
     return np.fromiter(itertools.islice(counter, math.prod(shape)), int).reshape(shape)
-
-
-def _each(fn: Function, a: Any) -> Any:
-    """Apply `fn` to an array, or to every array of a nested list."""
-    return [_each(fn, item) for item in a] if isinstance(a, (list, tuple)) else fn(a)
 
 
 rearranges(np.tile, np.repeat, np.rot90, np.vstack, np.hstack, np.dstack, np.column_stack, np.block)

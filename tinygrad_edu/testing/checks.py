@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recording import function_name
+from ..containers import leaves, paths, tree_map
+from ..rules import function_name, is_differentiable
 from ..tensor import Tensor
 from ..transforms import jvp
 from .numerical import STEP, numerical_jvp, numerical_vjp
@@ -72,10 +73,10 @@ def check_gradient(
     AssertionError: double: gradient of argument 0, element (1,): expected -0.831..., got -1.247...
     """
     name = function_name(f)
-    args, leaves = _differentiated(name, args, argnums)
-    labels = [label for label, _ in leaves]
+    args, found = _differentiated(name, args, argnums)
+    labels = [label for label, _ in found]
     call = _call(f, args, argnums, kwargs or {})
-    points = [np.asarray(value, dtype=np.float64) for _, value in leaves]
+    points = [np.asarray(value, dtype=np.float64) for _, value in found]
     random = np.random.default_rng(seed)
     values = call(*points)
     cotangents = [_random(random, y) for y in values]
@@ -97,10 +98,10 @@ def _differentiated(
 ) -> tuple[tuple[Any, ...], list[Leaf]]:
     """List the arrays to differentiate; Python floats count as such where there is nothing else."""
     args = args if any(_leaves(args, argnums)) else tuple(map(_as_float, args))
-    leaves = list(_leaves(args, argnums))
-    if not leaves and not any(isinstance(arg, (list, tuple)) for arg in args):
+    found = list(_leaves(args, argnums))
+    if not found and not any(isinstance(arg, (list, tuple)) for arg in args):
         raise ValueError(f"nothing to check: no argument of {name} is a float or an array of floats")
-    return args, leaves
+    return args, found
 
 
 def check_constant(f: Callable[..., Any], *args: Any, kwargs: dict[str, Any] | None = None) -> None:
@@ -113,7 +114,7 @@ def check_constant(f: Callable[..., Any], *args: Any, kwargs: dict[str, Any] | N
     """
     tensors = [_leaf(np.asarray(value)) for _, value in _leaves(args, None)]
     result = _rebuilt(args, None, iter(tensors))
-    for value in _flat(f(*result, **(kwargs or {}))):
+    for value in leaves(f(*result, **(kwargs or {}))):
         assert not getattr(value, "requires_grad", False), (
             f"{function_name(f)}: its result requires a gradient"
         )
@@ -271,8 +272,8 @@ def _call(
     """Return `f` as a function of its differentiated arrays only, with a flat list of its float results."""
 
     def call(*points: Any) -> list[Any]:
-        results = _flat(f(*_rebuilt(args, argnums, iter(points)), **kwargs))
-        return [y for y in results if hasattr(y, "dtype") and y.dtype.kind == "f"]
+        results = leaves(f(*_rebuilt(args, argnums, iter(points)), **kwargs))
+        return [y for y in results if hasattr(y, "dtype") and is_differentiable(y.dtype)]
 
     return call
 
@@ -284,16 +285,10 @@ def _chosen(position: int, argnums: int | Sequence[int] | None) -> bool:
 def _leaves(args: tuple[Any, ...], argnums: int | Sequence[int] | None) -> Iterator[Leaf]:
     """List the arrays of floats among the chosen arguments."""
     for position, arg in enumerate(args):
-        if _chosen(position, argnums):
-            yield from _inside(f"argument {position}", arg)
-
-
-def _inside(label: str, value: Any) -> Iterator[Leaf]:
-    if _is_leaf(value):
-        yield label, value.data if isinstance(value, Tensor) else value
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            yield from _inside(f"{label}[{i}]", item)
+        for path, value in paths(arg) if _chosen(position, argnums) else ():
+            if _is_leaf(value):
+                label = f"argument {position}" + "".join(f"[{key!r}]" for key in path)
+                yield label, value.data if isinstance(value, Tensor) else value
 
 
 def _as_float(value: Any) -> Any:
@@ -301,24 +296,13 @@ def _as_float(value: Any) -> Any:
 
 
 def _is_leaf(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, np.generic, Tensor)) and value.dtype.kind == "f"
+    return isinstance(value, (np.ndarray, np.generic, Tensor)) and is_differentiable(value.dtype)
 
 
 def _rebuilt(args: tuple[Any, ...], argnums: Any, points: Iterator[Any]) -> list[Any]:
     """Return the arguments with new arrays in place of those differentiated."""
-    return [_replaced(arg, points) if _chosen(i, argnums) else arg for i, arg in enumerate(args)]
 
+    def replaced(value: Any) -> Any:
+        return next(points) if _is_leaf(value) else value
 
-def _replaced(value: Any, points: Iterator[Any]) -> Any:
-    if _is_leaf(value):
-        return next(points)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_replaced(item, points) for item in value)
-    return value
-
-
-def _flat(value: Any) -> list[Any]:
-    """List the results of a function that may return lists or tuples."""
-    if isinstance(value, (list, tuple)):
-        return [part for item in value for part in _flat(item)]
-    return [value]
+    return [tree_map(replaced, arg) if _chosen(i, argnums) else arg for i, arg in enumerate(args)]

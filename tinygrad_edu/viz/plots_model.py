@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..nn.layers import training
-from ..recording import no_grad
+from ..state import no_grad
 from .figures import COLORS, array, classes, legend_beside, names_of, open_frame, panels
 
 if TYPE_CHECKING:
