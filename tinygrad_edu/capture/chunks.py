@@ -5,13 +5,12 @@ that work element by element may instead all be made on the first chunk of their
 second, and so on. `chunked` finds calls for which that is the same.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from .loops import can_come_before, is_joinable
-from .memory import Plan
-from .simplify import reads
+from .program import Program, reads
 from .standin import Traced
 from .trace import Call
 
@@ -20,15 +19,19 @@ LONG = 4 * NBYTES  # bytes of an array for which it is worth it
 FEW = 2  # calls: so few gain nothing
 
 
-def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterator[list[Call]]:
+def chunked(program: Program) -> None:
     """Group calls that follow each other: those of a group of several are to be made chunk by chunk."""
+    program.groups = list(_grouped(program))
+
+
+def _grouped(program: Program) -> Iterator[list[Call]]:
     group: list[Call] = []
-    for call in calls:
-        if can_come_before(call, group):
+    for call in program.calls:
+        if can_come_before(call, group):  # so that it need not end the group
             yield [call]
             continue
-        has_room = call.out in plan.buffer or call.out in places
-        fits = has_room and is_joinable(call) and _is_aligned(call, plan)
+        has_room = call.out in program.plan.buffer or call.out in program.places  # a chunk is written into it
+        fits = has_room and is_joinable(call) and _is_aligned(call, program.plan.views)
         if group and not (fits and call.out.shape == group[-1].out.shape):
             yield from _worth_it(group)
             group = []
@@ -55,8 +58,8 @@ def _arrays(call: Call) -> list[Traced]:
     return [value for value in (call.out, *reads(call)) if np.ndim(value.example)]
 
 
-def _is_aligned(call: Call, plan: Plan) -> bool:
+def _is_aligned(call: Call, views: set[Traced]) -> bool:
     """Tell whether equal chunks of all arrays hold the same elements. (Of views that is not looked into.)"""
     arrays = _arrays(call)
     alike = all(value.shape == call.out.shape and value.example.flags.c_contiguous for value in arrays)
-    return alike and plan.views.isdisjoint(arrays)
+    return alike and views.isdisjoint(arrays)

@@ -29,9 +29,8 @@ import numpy as np
 from ..recording import is_recording, make
 from ..transforms import leaves
 from .arguments import Out
-from .emit import Emitted
 from .pack import MOVING, Home
-from .program import Program
+from .program import Emitted, Program
 from .standin import Traced
 from .watch import Test
 

@@ -15,7 +15,7 @@ import sys
 import textwrap
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,54 +24,22 @@ from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
 from .chunks import size
 from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
+from .facts import PUT, SET_AT, facts
 from .loops import Loop
-from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
 from .pack import Block
-from .program import Program, Residence
-from .simplify import reads
+from .program import Emitted, Program, Residence, reads
 from .standin import Traced, traced_in
 from .trace import Call, Draw
 
-OPERATORS: dict[Any, str] = {
-    **{np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"},
-    **{operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"},
-    **{operator.floordiv: "//", operator.mod: "%", operator.matmul: "@", operator.lt: "<", operator.le: "<="},
-    **{operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=", operator.and_: "&"},
-    **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
-}
-PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
-# functions whose arguments are all of one type, so that a constant number may be an array of it
-ARITHMETIC = {
-    *(np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.power),
-    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
-}
 SHORT = 16  # arrays of so many elements are written out
 LONG = 500  # programs of so many calls give names to buffers, not to values
 KINDS = ["argument", "tensor", "grad", "number"]  # in this order they are given
 
 
-class Emitted(NamedTuple):
-    """Source text, the function it defines, and how to call that.
-
-    `make` takes the constants and returns a new ``step`` with buffers of its own. Its arguments are, in this
-    order: `arguments` (values), then for each residence the arrays of `now` and of `new` by number, 0 for
-    the flat array.
-    """
-
-    source: str
-    make: Callable[[], Callable[..., Any]]
-    arguments: list[Traced]
-    now: list[tuple[int, ...]]
-    new: list[tuple[int, ...]]
-    outputs: dict[Traced, int]
-    buffers: int
-    nbytes: int
-
-
-def emit(program: Program, title: str, argument_names: dict[Traced, str]) -> Emitted:
+def emit(program: Program, title: str, names: dict[Traced, str]) -> Emitted:
     """Write a program as source, and compile it."""
-    return _Writer(program, argument_names).write(title)
+    return _Writer(program, names).write(title)
 
 
 class _Writer:
@@ -99,7 +67,7 @@ class _Writer:
         self.called: dict[str, str] = {}
         self.wishes = Wishes(program, self.names)
         for call in program.calls:  # they come first to the names of functions
-            if isinstance(call.out.example, np.ndarray) or call.fn not in (*OPERATORS, *PREFIXES):
+            if isinstance(call.out.example, np.ndarray) or not facts(call.fn).symbol:
                 self._numpys(call.fn)
 
     # Names
@@ -201,7 +169,7 @@ class _Writer:
         return ":".join(ends[:2] if part.step is None else ends)
 
     def function(self, fn: Any) -> str:
-        """Write a function: one of NumPy's by a name of the outer function, which is found sooner."""
+        """Write a function: one of NumPy's by a name of the outer function, which is found faster."""
         found = self._numpys(fn)
         if found is not None:
             self.called[found[0]] = found[1]
@@ -237,17 +205,18 @@ class _Writer:
         fn, args = call.fn, call.args
         scalars = not any(isinstance(getattr(a, "example", a), np.ndarray) for a in args)
         scalars = scalars and (not isinstance(fn, np.ufunc) or any(map(_is_generic, args)))
-        if fn in OPERATORS and len(args) == 2 and scalars and not call.kwargs:
-            return f"{self._operand(args[0])} {OPERATORS[fn]} {self.text(args[1])}"
-        if fn in PREFIXES and scalars:
-            return f"{PREFIXES[fn]}{self._operand(args[0])}"
+        symbol = facts(fn).symbol if scalars and not call.kwargs else ""
+        if symbol and len(args) == 2:
+            return f"{self._operand(args[0])} {symbol} {self.text(args[1])}"
+        if symbol:
+            return f"{symbol}{self._operand(args[0])}"
         if fn is getitem or fn is operator.getitem:
             return f"{self.text(args[0])}[{self.index(args[1])}]"
         if fn is astype:
             return f"{self.text(args[0])}.astype({self.text(args[1])})"
         if isinstance(fn, Draw):
             return f"{self.text(args[0])}.{fn.__name__}({self._given(args[1:], call.kwargs)})"
-        if fn in VIEWS and isinstance(args[0], Traced) and call.out in self.program.plan.views:
+        if facts(fn).view and isinstance(args[0], Traced) and call.out in self.program.plan.views:
             return self._view(call)
         return f"{self.function(fn)}({self._given(args, call.kwargs)})"
 
@@ -256,7 +225,7 @@ class _Writer:
         return f"({text})" if text.startswith("-") else text
 
     def _view(self, call: Call) -> str:
-        """Write a view by a method, which is shorter and sooner than the function."""
+        """Write a view by a method, which is shorter and faster than the function."""
         fn, args, text = call.fn, call.args, self.text(call.args[0])
         if fn is np.transpose:
             return f"{text}.T" if len(args) == 1 else f"{text}.transpose({self.text(args[1])})"
@@ -281,17 +250,17 @@ class _Writer:
         fn, args = call.fn, call.args
         if fn is astype:
             return f'{self.function(np.copyto)}({into}, {self.text(args[0])}, casting="unsafe")'
-        if fn in (PUT, PUT.__wrapped__):
+        if fn is PUT:
             put = f"{into}.fill(0); "
             if is_basic(args[1]):
                 return put + f"{into}[{self.index(args[1])}] = {self.text(args[0])}"
             return put + f"np.add.at({into}, {self.text(args[1])}, {self.text(args[0])})"
-        if fn in (SET_AT, SET_AT.__wrapped__):
+        if fn is SET_AT:
             return (
                 f"{self.function(np.copyto)}({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
-        texts = self._with_arrays(args) if fn in ARITHMETIC and not call.kwargs else map(self.text, args)
+        texts = self._with_arrays(args) if facts(fn).one_type and not call.kwargs else map(self.text, args)
         given = ", ".join([*texts, *self._options(call.kwargs)])
         return f"{self.function(fn)}({given}, out={into})"
 

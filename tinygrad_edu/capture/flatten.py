@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .simplify import is_elementwise
+from .facts import is_elementwise
+from .program import Program
 from .standin import Traced
 from .trace import Call
 
 
-def flattened(calls: list[Call]) -> list[Call]:
+def flattened(program: Program) -> None:
     """Let calls that broadcast axes of length one, or reduce a single row, work on flat views instead."""
     views: dict[tuple[Traced, tuple[int, ...]], Traced] = {}
     done: list[Call] = []
@@ -29,7 +30,7 @@ def flattened(calls: list[Call]) -> list[Call]:
             done.append(call)
         return views[value, shape]
 
-    for call in calls:
+    for call in program.calls:
         out = call.out
         row = _is_row_reduction(call)
         if not row and not _broadcasts_units(call):
@@ -45,8 +46,8 @@ def flattened(calls: list[Call]) -> list[Call]:
         call.lender = flat.out
         call.fn, call.args, call.kwargs = np.reshape, (flat.out, out.shape), {}
         done.append(call)
-        views[out, length] = flat.out
-    return done
+        views[out, length] = flat.out  # the next call may go on with this one, and what is in between is dead
+    program.calls = done
 
 
 def _flat(arg: Any, size: int) -> tuple[int, ...]:
@@ -61,7 +62,7 @@ def _contiguous(arg: Any) -> bool:
 def _broadcasts_units(call: Call) -> bool:
     """Tell whether an elementwise call's arguments differ in axes of length one, or are single elements."""
     out = call.out
-    if not is_elementwise(call) or call.kwargs or not isinstance(out.example, np.ndarray) or out.size < 2:
+    if not is_elementwise(call.fn) or call.kwargs or not isinstance(out.example, np.ndarray) or out.size < 2:
         return False
     shapes = [np.shape(arg.example) for arg in call.args if type(arg) is Traced]
     arrays = [shape for shape in shapes if shape != ()]

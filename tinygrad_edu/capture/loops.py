@@ -12,21 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..rules.shapes import astype
-from .simplify import reads
+from .facts import facts
+from .program import Program, reads
 from .standin import PLAIN, Traced
 from .trace import Call
 
 LONGEST = 24  # calls in a loop: longer ones compile slowly
 
-# how a call is written for one element
-TEXTS: dict[Any, str] = {
-    **{np.add: "{0} + {1}", np.subtract: "{0} - {1}", np.multiply: "{0} * {1}", np.divide: "{0} / {1}"},
-    **{np.negative: "-{0}", np.square: "{0} * {0}", np.sqrt: "np.sqrt({0})", np.absolute: "abs({0})"},
-    **{np.greater: "{0} > {1}", np.greater_equal: "{0} >= {1}", np.less: "{0} < {1}"},
-    **{np.less_equal: "{0} <= {1}", np.equal: "{0} == {1}", np.not_equal: "{0} != {1}"},
-    **{np.where: "{1} if {0} else {2}", astype: "{0}"},
-    **{np.maximum: "larger({0}, {1})", np.minimum: "smaller({0}, {1})"},
-}
 BOOL, FLOATS = np.dtype(bool), (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -55,16 +47,16 @@ def each_call(calls: Iterable[Call]) -> Iterator[Call]:
             yield from call.fn.calls
 
 
-def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
-    """Join calls that follow each other into loops. What is `kept` is read from outside the program."""
-    kept = set(kept)
+def looped(program: Program) -> None:
+    """Join calls that follow each other into loops."""
+    kept = set(program.wanted())  # the loop has to write them to memory
     readers: dict[Traced, list[Call]] = {}
-    for call in calls:
+    for call in program.calls:
         for value in reads(call):
             readers.setdefault(value, []).append(call)
     done: list[Call] = []
     steps: list[Call] = []  # of the loop that is being put together
-    for part in _postponed(calls, readers, kept):
+    for part in _postponed(program.calls, readers, kept):
         if can_come_before(part[-1], steps):
             done += part
             continue
@@ -76,7 +68,7 @@ def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
             steps = steps + part
         else:
             done += part
-    return [*done, _one(steps, readers, kept)] if steps else done
+    program.calls = [*done, _one(steps, readers, kept)] if steps else done
 
 
 def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]) -> list[list[Call]]:
@@ -115,7 +107,8 @@ def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]
     if len(calls) == 1:
         return last
     inside = set(calls)
-    outs = [c.out for c in calls if c.out in kept or not inside.issuperset(readers.get(c.out, ()))]
+    users = {call.out: readers.get(call.out, ()) for call in calls}
+    outs = [out for out in users if out in kept or not users[out] or not inside.issuperset(users[out])]
     loop: Any = Loop(calls, outs)
     call = Call(loop, tuple(loop.inputs), {}, last.place, last.node)
     call.scope, call.out = last.scope, last.out
@@ -125,7 +118,7 @@ def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]
 def is_joinable(call: Call) -> bool:
     """Tell whether a call can be part of a loop: it is exact, and of arrays of floating-point numbers."""
     out = call.out.example
-    if call.fn not in TEXTS or call.kwargs or call.errors or type(out) is not np.ndarray:
+    if not facts(call.fn).loop or call.kwargs or call.errors or type(out) is not np.ndarray:
         return False
     if not out.size or not out.ndim:
         return False

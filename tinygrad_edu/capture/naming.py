@@ -11,20 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..recording import LEAF
+from ..recording import LEAF, function_name
 from ..source import Sources
+from .facts import facts
 from .loops import each_call
 from .program import Program
 from .standin import Traced
 from .trace import Draw
-
-AFTER = {  # what results are called after the functions that made them
-    **{"matmul": "product", "dot": "product", "vdot": "product", "exp": "powers", "log": "logs"},
-    **{"sum": "total", "add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio"},
-    **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
-    **{"sub": "rest", "mul": "scaled", "pow": "power", "truediv": "ratio", "neg": "negative"},
-}
-
 
 sources = Sources()
 
@@ -91,8 +84,8 @@ class Wishes(dict[Traced, str]):
             base = self.names.get(call.args[0]) or self.get(call.args[0]) or "view"
             return f"{base}_T" if call.fn is np.transpose else f"{base}_{len(call.out.shape)}d"
         of = getattr(call.fn, "__self__", None)
-        name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
-        return AFTER.get(name, name)
+        fn = of if isinstance(of, np.ufunc) else call.fn
+        return facts(fn).result or function_name(fn).rpartition(".")[2]
 
 
 def _in_layer(node: Any) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 from ..recording import Recorded, current_trace, function_name, line_of, users_place
 from ..rules.indexing import getitem
 from ..rules.shapes import astype
+from .facts import METHODS, VALUES, facts
 
 Function = Callable[..., Any]
 PLAIN = (bool, int, float)
@@ -258,20 +259,6 @@ def traced_in(value: Any) -> list[Traced]:
     return []
 
 
-METHODS: dict[str, Function] = {
-    name: getattr(np, name)
-    for name in (
-        *("all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conj", "conjugate"),
-        *("cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "prod", "ravel", "repeat", "round"),
-        *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "nonzero", "choose"),
-    )
-}
-VALUES = {
-    **dict.fromkeys(("item", "tolist", "tobytes", "dump", "dumps"), "return it, and read it outside"),
-    **dict.fromkeys(("fill", "put", "sort", "partition", "resize", "byteswap"), "use what NumPy returns"),
-}
-
-
 def owner(array: Any) -> Any:
     """Return the array that holds the memory that a view looks at."""
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
@@ -314,7 +301,7 @@ def _unary(ufunc: np.ufunc, plain: Function) -> Function:
 def _in_place(symbol: str) -> Function:
     def operate(self: Traced, other: Any) -> Any:
         raise refuse(
-            f"{symbol} would change an array in place", f"write  x = x {symbol[:-1]} y, which makes a new one"
+            f"{symbol}= would change an array in place", f"write  x = x {symbol} y, which makes a new one"
         )
 
     return operate
@@ -341,9 +328,9 @@ for _name, _ufunc in {
     "invert": np.invert,
 }.items():
     setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
-for _name, _symbol in {
-    **{"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**=", "ifloordiv": "//="},
-    **{"imod": "%=", "iand": "&=", "ior": "|=", "ixor": "^=", "ilshift": "<<=", "irshift": ">>="},
-    "imatmul": "@=",
-}.items():
-    setattr(Traced, f"__{_name}__", _in_place(_symbol))
+for _name in (
+    *("add", "sub", "mul", "truediv", "pow", "floordiv", "mod"),
+    *("matmul", "and", "or", "xor", "lshift", "rshift"),
+):
+    _symbol = facts(getattr(operator, f"__{_name}__")).symbol
+    setattr(Traced, f"__i{_name}__", _in_place(_symbol))
