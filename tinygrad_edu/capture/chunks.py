@@ -5,11 +5,9 @@ that work element by element may instead all be made on the first chunk of their
 second, and so on. `chunked` finds calls for which that is the same.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from .loops import can_come_before, is_joinable
+from .loops import grouped, is_joinable
 from .program import Program, reads
 from .standin import Traced
 from .trace import Call
@@ -21,25 +19,14 @@ FEW = 2  # calls: so few gain nothing
 
 def chunked(program: Program) -> None:
     """Group calls that follow each other: those of a group of several are to be made chunk by chunk."""
-    program.groups = list(_grouped(program))
+    plan, places = program.plan, program.places
 
+    def fits(call: Call) -> bool:
+        has_room = call.out in plan.buffer or call.out in places  # its chunks are written there
+        return has_room and is_joinable(call) and _is_aligned(call, plan.views)
 
-def _grouped(program: Program) -> Iterator[list[Call]]:
-    group: list[Call] = []
-    for call in program.calls:
-        if can_come_before(call, group):  # so that it need not end the group
-            yield [call]
-            continue
-        has_room = call.out in program.plan.buffer or call.out in program.places  # a chunk is written into it
-        fits = has_room and is_joinable(call) and _is_aligned(call, program.plan.views)
-        if group and not (fits and call.out.shape == group[-1].out.shape):
-            yield from _worth_it(group)
-            group = []
-        if fits:
-            group.append(call)
-        else:
-            yield [call]
-    yield from _worth_it(group)
+    for group in grouped(([call] for call in program.calls), fits):
+        program.groups += [group] if _is_worth_it(group) else [[call] for call in group]
 
 
 def size(calls: list[Call]) -> int:
@@ -48,10 +35,9 @@ def size(calls: list[Call]) -> int:
     return max(1, fitting // 64 * 64 or fitting)
 
 
-def _worth_it(group: list[Call]) -> list[list[Call]]:
-    """Leave calls of a group apart if they are few, or if their arrays are not long."""
-    longest = max((int(value.nbytes) for call in group for value in _arrays(call)), default=0)
-    return [group] if len(group) > FEW and longest >= LONG else [[call] for call in group]
+def _is_worth_it(group: list[Call]) -> bool:
+    """Tell whether there are several calls, on long arrays."""
+    return len(group) > FEW and any(value.nbytes >= LONG for call in group for value in _arrays(call))
 
 
 def _arrays(call: Call) -> list[Traced]:

@@ -17,33 +17,19 @@ Function = Callable[..., Any]
 
 
 class Facts(NamedTuple):
-    """What is known of a function; of one that is not in the sheet, nothing of this holds.
+    """What is known of a function; of one that is not in the sheet, nothing of this holds."""
 
-    Attributes:
-        static: it reads only the shape or the type of its argument, so that its result is always the same.
-        shaped_by: what the shape of its result depends on: "values", or "arguments" after the first.
-        view: its result may lie in the memory of its argument.
-        out: it can write its result into a given array, although it is no ufunc.
-        inside: the faster function that it calls itself, where the arguments are arrays.
-        keeps_one: as a reduction, it leaves a single element as it is.
-        loop: how it is written for one element; in a compiled loop it gives the same to the last bit.
-        symbol: its sign in Python, between numbers, or before one.
-        one_type: its arguments are all of one type, so that a constant number may be an array of it.
-        result: what its result is called in a program, unless after the function itself.
-        method: it is a method of arrays, too.
-    """
-
-    static: bool = False
-    shaped_by: str = ""
-    view: bool = False
-    out: bool = False
-    inside: Function | None = None
-    keeps_one: bool = False
-    loop: str = ""
-    symbol: str = ""
-    one_type: bool = False
-    result: str = ""
-    method: bool = False
+    static: bool = False  # it reads only shape or type of its argument: its result is always the same
+    shaped_by: str = ""  # the shape of its result depends on "values", or on the "arguments" after the first
+    view: bool = False  # its result may lie in the memory of its argument
+    out: bool = False  # it can write its result into a given array, although it is no ufunc
+    inside: Function | None = None  # the faster function that it calls itself, where arguments are arrays
+    keeps_one: bool = False  # as a reduction, it leaves a single element as it is
+    loop: str = ""  # it is exact in a compiled loop, and written like this for one element
+    symbol: str = ""  # its sign in Python, between numbers or before one
+    one_type: bool = False  # its arguments are all of one type: a constant number may be an array of it
+    result: str = ""  # what its result is called in a program, unless after the function itself
+    method: bool = False  # it is a method of arrays, too
 
 
 UNKNOWN = Facts()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .facts import is_elementwise
-from .program import Program
+from .program import Program, example
 from .standin import Traced
 from .trace import Call
 
@@ -51,12 +51,12 @@ def flattened(program: Program) -> None:
 
 
 def _flat(arg: Any, size: int) -> tuple[int, ...]:
-    return (size,) if np.size(getattr(arg, "example", arg)) == size else ()
+    return (size,) if np.size(example(arg)) == size else ()
 
 
 def _contiguous(arg: Any) -> bool:
-    example = getattr(arg, "example", arg)
-    return not isinstance(example, np.ndarray) or bool(type(arg) is Traced and example.flags.c_contiguous)
+    array = example(arg)
+    return not isinstance(array, np.ndarray) or bool(type(arg) is Traced and array.flags.c_contiguous)
 
 
 def _broadcasts_units(call: Call) -> bool:

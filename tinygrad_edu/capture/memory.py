@@ -12,7 +12,7 @@ import numpy as np
 
 from .facts import facts, is_elementwise
 from .loops import Loop, results
-from .program import Plan, Program, reads
+from .program import Plan, Program, kind, reads
 from .standin import Traced
 from .trace import Call
 
@@ -71,7 +71,7 @@ def buffered(program: Program) -> None:
         ending.setdefault(i, {})[value] = None
 
     def release(value: Traced) -> None:
-        free.setdefault(_kind(value), []).append(buffer[value])
+        free.setdefault(kind(value), []).append(buffer[value])
 
     for i, call in enumerate(program.calls):
         for out in results(call):
@@ -82,7 +82,7 @@ def buffered(program: Program) -> None:
                 buffer[out] = buffer[root[reused]]
                 del ending[i][root[reused]]  # it is not free: the result has moved in
             else:
-                waiting = free.get(_kind(out))
+                waiting = free.get(kind(out))
                 buffer[out] = waiting.pop() if waiting else out
             if out not in last:
                 release(out)
@@ -116,22 +116,17 @@ def _on_the_way(program: Program) -> dict[Traced, Any]:
             continue
         for value in _alone(call, root):
             free = value in made and takes_out(made[value]) and value not in taken
-            if free and root[value] is value and last[value] == i and _kind(value) == _kind(call.out):
+            if free and root[value] is value and last[value] == i and kind(value) == kind(call.out):
                 found[value] = place
                 break  # there is room for one
     return found
-
-
-def _kind(value: Traced) -> Any:
-    """Return what two values must have in common to be kept in one buffer."""
-    return value.shape, value.dtype, value.example.strides
 
 
 def _overwritable(call: Call, root: dict[Traced, Traced], buffer: dict[Traced, Traced]) -> list[Traced]:
     """List the arguments of an elementwise call that its result may be written over."""
     if not is_elementwise(call.fn) or call.kwargs:
         return []
-    return [v for v in _alone(call, root) if root[v] is v and v in buffer and _kind(v) == _kind(call.out)]
+    return [v for v in _alone(call, root) if root[v] is v and v in buffer and kind(v) == kind(call.out)]
 
 
 def _alone(call: Call, root: dict[Traced, Traced]) -> list[Traced]:

@@ -65,7 +65,7 @@ class Wishes(dict[Traced, str]):
                 self.wish(value, sources.assigned(node.place))
         for value, gradient, _ in program.names:
             if type(value) is Traced:
-                self.wish(gradient, f"d_{names.get(value) or self.get(value) or self.plain(value)}")
+                self.wish(gradient, f"d_{self.best(value)}")
         for call in program.calls:  # what is turned afterwards to become what has a name
             if call.fn is np.transpose and call.out in self:
                 self.wish(call.args[0], f"{self[call.out]}_T")
@@ -74,6 +74,10 @@ class Wishes(dict[Traced, str]):
         """Note a name for a value, if it is one and has no better name."""
         if name and type(value) is Traced and value not in self.names:
             self.setdefault(value, name)
+
+    def best(self, value: Traced) -> str:
+        """Return what a value should be called: by its name, a wish, or after the function that made it."""
+        return self.names.get(value) or self.get(value) or self.plain(value)
 
     def plain(self, value: Traced) -> str:
         """Name a value after the function that made it."""

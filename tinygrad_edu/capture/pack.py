@@ -20,7 +20,7 @@ import numpy as np
 
 from ..recording import Recorded
 from .facts import is_elementwise
-from .program import Joined, Program, reads
+from .program import Joined, Program, example, readers, reads
 from .standin import PLAIN, Traced
 from .trace import Call
 
@@ -30,8 +30,7 @@ def packed(program: Program) -> None:
     stand_ins = program.stand_ins()
     tensors = set(stand_ins.values())
     times = Counter(id(value) for _, value in program.updates)  # two Tensors of one value stay apart
-    moved = [(t, value) for t, value in program.updates if type(value) is Traced and times[id(value)] == 1]
-    updated = {value: tensor for tensor, value in moved}
+    updated = {v: tensor for tensor, v in program.updates if type(v) is Traced and times[id(v)] == 1}
     alike: dict[Any, list[_Family]] = {}
     for members in _families(_region(program, set(updated))):
         family = _described(members, updated, stand_ins, tensors)
@@ -54,14 +53,11 @@ def _region(program: Program, ends: set[Traced]) -> list[Call]:
     What somebody else reads must be there before the end, and in an array of its own.
     """
     calls, handed_out = program.calls, set(program.handed_out())
-    readers: dict[Traced, list[Call]] = {}
-    for call in calls:
-        for value in reads(call):
-            readers.setdefault(value, []).append(call)
+    found = readers(calls)
     inside: set[Call] = set()
     for call in reversed(calls):  # readers come before what they read
         out = call.out
-        users = readers.get(out, [])
+        users = found.get(out, [])
         if (
             is_elementwise(call.fn)
             and not call.kwargs
@@ -70,19 +66,15 @@ def _region(program: Program, ends: set[Traced]) -> list[Call]:
             and out not in handed_out
             and (users or out in ends)
             and all(user in inside for user in users)
-            and all(_scalar(arg) or np.shape(_example(arg)) == out.shape for arg in call.args)
+            and all(_scalar(arg) or np.shape(example(arg)) == out.shape for arg in call.args)
             and _dense(out.example)
         ):
             inside.add(call)
     return [call for call in calls if call in inside]
 
 
-def _example(arg: Any) -> Any:
-    return arg.example if type(arg) is Traced else arg
-
-
 def _scalar(arg: Any) -> bool:
-    return type(_example(arg)) in PLAIN or isinstance(_example(arg), np.generic)
+    return type(example(arg)) in PLAIN or isinstance(example(arg), np.generic)
 
 
 def _dense(array: Any) -> bool:
@@ -111,23 +103,27 @@ def _families(region: list[Call]) -> list[list[Call]]:
     return list(members.values())
 
 
-class _Family:
-    """The calls that update one parameter and its state, described so that equal signatures can be joined."""
+class _Family(NamedTuple):
+    """The calls that update one parameter and its state; those of equal signatures can be joined."""
 
-    def __init__(self, calls: list[Call], arrays: list[Traced], roles: list[Any], before: dict[Traced, int]):
-        self.calls, self.arrays, self.roles, self.before = calls, arrays, roles, before
-        self.signature: Any = None
+    signature: Any
+    calls: list[Call]
+    arrays: list[Traced]
+    roles: list[tuple[int, Any]]  # the number of a call, and the Tensor that it updates
+    before: dict[Traced, int]
 
 
 def _described(
     calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced], tensors: set[Traced]
-) -> "_Family | None":
-    """Describe a family by what is the same in others; None if it cannot be joined with others."""
+) -> _Family | None:
+    """Describe a family by what is the same in others; None if it cannot be joined with any."""
     numbers = {call.out: i for i, call in enumerate(calls)}
     roles = [(i, updated[call.out]) for i, call in enumerate(calls) if call.out in updated]
     arrays: dict[Traced, int] = {}
-    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles) if id(tensor) in stand_ins}
+    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles)}
     first = calls[0].out.example
+    if any(value.example.strides != first.strides for value in (*numbers, *before)):
+        return None  # elements would not meet their own
     signature: list[Any] = [first.dtype]
     for call in calls:
         spelled: list[Any] = [call.fn, call.out.dtype]
@@ -143,16 +139,12 @@ def _described(
             elif arg in before:
                 spelled.append(("before", before[arg]))
             elif arg in tensors or arg.example.strides != first.strides:
-                return None  # another family may change that Tensor, or elements would not meet their own
+                return None  # another family may change that Tensor
             else:
                 spelled.append(("leaf", arrays.setdefault(arg, len(arrays)), arg.dtype))
         signature.append(tuple(spelled))
-    same_order = all(call.out.example.strides == first.strides for call in calls)
-    if not same_order or any(stand_ins[id(t)].example.strides != first.strides for _, t in roles):
-        return None
-    family = _Family(calls, list(arrays), roles, before)
-    family.signature = (*signature, tuple(i for i, _ in roles), tuple(before.values()))
-    return family
+    signature += [tuple(i for i, _ in roles), tuple(before.values())]
+    return _Family(tuple(signature), calls, list(arrays), roles, before)
 
 
 def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Joined, list[Call]]:

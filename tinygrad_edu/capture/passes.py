@@ -56,7 +56,7 @@ def without_examples(program: Program) -> Program:
     """Let go of the arrays of the run that was traced; only their shapes and types are kept."""
     known = [*program.given(), *program.handed_out()]
     known += [value for call in each_call(program.calls) for value in (call.out, *reads(call))]
-    known += [v for r in program.residences for v in (r.new, *r.parts, *r.new_parts)]
+    known += [value for r in program.residences for value in (*r.now, *r.new)]
     for value in known:
         if isinstance(value.example, np.ndarray):
             value.example = np.broadcast_to(np.empty((), value.dtype), value.shape)

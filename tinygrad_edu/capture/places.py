@@ -11,7 +11,7 @@ import numpy as np
 from ..rules.shapes import astype
 from .memory import roots, takes_out
 from .pack import Block, blocks, home_of
-from .program import Program, Residence, reads
+from .program import Program, Residence, kind, reads
 from .standin import Traced, owner
 from .trace import Call
 
@@ -79,7 +79,7 @@ class _Builder:
         new = Traced(after.tracing, after.example)
         self.program.places[after] = new, whole
         new_parts = [Traced(after.tracing, part.example) for part in parts]
-        self.program.residences.append(Residence(home, before, parts, new, new_parts))
+        self.program.residences.append(Residence(home, [before, *parts], [new, *new_parts]))
 
     def settle(self, tensor: Any, value: Any) -> None:
         """Give a Tensor that is updated in its own way a home of its own, with a place for new values."""
@@ -91,14 +91,9 @@ class _Builder:
         places = self.program.places
         call = self.calls_by_out.get(value) if type(value) is Traced else None
         fits = call is not None and value not in places and takes_out(call) and self.root[value] is value
-        if fits and _alike(value.example, part.example):
+        if fits and kind(value) == kind(part):
             places[value] = new, block
         else:  # another Tensor's, a view, a constant, or in another order of memory
             self.program.calls.append(self._copy(value, part.example, new, block))
         new_part = Traced(part.tracing, part.example)
-        self.program.residences.append(Residence(home, now, [part], new, [new_part]))
-
-
-def _alike(a: Any, b: Any) -> bool:
-    same: bool = a.shape == b.shape and a.dtype == b.dtype and a.strides == b.strides
-    return same
+        self.program.residences.append(Residence(home, [now, part], [new, new_part]))

@@ -30,13 +30,11 @@ class Joined(NamedTuple):
 
 
 class Residence(NamedTuple):
-    """A home as the program sees it: the stand-ins for its arrays, now and new, whole and in parts."""
+    """A home as the program sees it: stand-ins for its arrays, the flat one first, and then its parts."""
 
     home: "Home"
-    now: Traced  # all of it, flat
-    parts: list[Traced]
-    new: Traced
-    new_parts: list[Traced]
+    now: list[Traced]
+    new: list[Traced]
 
 
 class Plan(NamedTuple):
@@ -49,49 +47,30 @@ class Plan(NamedTuple):
 
 @dataclass
 class Program:
-    """Calls in order, where their results are kept, and what is read, returned and changed.
+    """Calls in order, where their results are kept, and what is read, returned and changed."""
 
-    Attributes:
-        calls: the lines of the program.
-        inputs: where values come from on every call.
-        result: what the function returns, with stand-ins.
-        updates: Tensors that get new values, and these, as long as they have no home.
-        gradients: Tensors whose ``grad`` is another one afterwards, and what it is.
-        tensors, facts, effects: as in `Record`.
-        names: a value, its gradient, and the recorded call that made the value, of the backward pass.
-        now: what stands for a value that no call makes any more.
-        copies: values that had memory of their own, or looked at it, and now lie in that of another one.
-        joined: updates that are made together.
-        residences: Tensors that get new values.
-        flats: flat arrays made once, of gradients.
-        places: for results that are kept in a flat array, which one and where in it.
-        plan: which buffer each result is kept in.
-        groups: the calls, those together that are to be made chunk by chunk.
-        counts: how many calls each pass left.
-    """
-
-    calls: list[Call]
-    inputs: dict[Traced, Input]
-    result: Any
-    updates: list[tuple[Any, Any]]
-    gradients: list[tuple[Any, Any]]
-    tensors: list[Lifted]
+    calls: list[Call]  # the lines of the program
+    inputs: dict[Traced, Input]  # where values come from on every call
+    result: Any  # what the function returns, with stand-ins
+    updates: list[tuple[Any, Any]]  # Tensors that get new values, and these, as long as they have no home
+    gradients: list[tuple[Any, Any]]  # Tensors whose `grad` is another one afterwards, and what it is
+    tensors: list[Lifted]  # these and the next two as in `Record`
     facts: list[Fact]
     effects: list[Callable[[], None]]
-    names: list[tuple[Any, Any, Any]]
-    now: dict[Traced, Any] = field(default_factory=dict)
-    copies: set[Traced] = field(default_factory=set)
+    names: list[tuple[Any, Any, Any]]  # a value, its gradient, and the recorded call that made the value
+    now: dict[Traced, Any] = field(default_factory=dict)  # what stands for values that no call makes any more
+    copies: set[Traced] = field(default_factory=set)  # values whose own memory is now that of another one
     joined: list[Joined] = field(default_factory=list)
     residences: list[Residence] = field(default_factory=list)
-    flats: dict[Traced, None] = field(default_factory=dict)
-    places: dict[Traced, tuple[Traced, "Block"]] = field(default_factory=dict)
+    flats: dict[Traced, None] = field(default_factory=dict)  # flat arrays made once, of gradients
+    places: dict[Traced, tuple[Traced, "Block"]] = field(default_factory=dict)  # flat arrays, where in them
     plan: Plan = field(default_factory=lambda: Plan({}, set(), {}))
-    groups: list[list[Call]] = field(default_factory=list)
-    counts: list[tuple[str, int]] = field(default_factory=list)
+    groups: list[list[Call]] = field(default_factory=list)  # the calls, together if made chunk by chunk
+    counts: list[tuple[str, int]] = field(default_factory=list)  # how many calls each pass left
 
     def given(self) -> list[Traced]:
         """List the values that calls read although no call makes them."""
-        return [*self.inputs, *self.flats, *(residence.now for residence in self.residences)]
+        return [*self.inputs, *self.flats, *(residence.now[0] for residence in self.residences)]
 
     def handed_out(self) -> list[Traced]:
         """List the values that the caller gets, each as often as he gets it."""
@@ -111,37 +90,46 @@ def reads(call: Call) -> list[Traced]:
     return list(dict.fromkeys(traced_in(call.args) + traced_in(call.kwargs)))
 
 
+def readers(calls: list[Call]) -> dict[Traced, list[Call]]:
+    """Find the calls that read each value."""
+    found: dict[Traced, list[Call]] = {}
+    for call in calls:
+        for value in reads(call):
+            found.setdefault(value, []).append(call)
+    return found
+
+
+def example(arg: Any) -> Any:
+    """Return an argument as it was in the run that was traced."""
+    return arg.example if type(arg) is Traced else arg
+
+
+def kind(value: Traced) -> Any:
+    """Return what arrays must have in common to take each other's place: shape, dtype and memory layout."""
+    return value.shape, value.dtype, value.example.strides
+
+
 class Emitted(NamedTuple):
     """What an emitter gives back: the program as text, and as a function that runs.
 
-    Attributes:
-        source: the text, for people.
-        make: returns a new ``step`` with buffers of its own; several may run at the same time. ``step`` takes
-            the `arguments`, then for each residence the arrays of `now` and those of `new`. It returns a
-            tuple of results.
-        arguments: the values among the program's inputs that ``step`` takes, in this order.
-        now: for each residence, the arrays that ``step`` reads, by number: 0 is all of it, 1 the first part.
-        new: the same of the arrays that it writes to.
-        outputs: where in the tuple of results a value is. Arrays in it are the caller's own.
-        buffers: how many arrays are made once.
-        nbytes: the memory that they take, in bytes.
+    `make` returns a new ``step`` with buffers of its own, for each that runs at the same time. A step takes
+    the `arguments`, then for each residence the arrays of `now` and those of `new`, and returns a tuple.
     """
 
     source: str
     make: Callable[[], Callable[..., Any]]
-    arguments: list[Traced]
-    now: list[tuple[int, ...]]
-    new: list[tuple[int, ...]]
-    outputs: dict[Traced, int]
-    buffers: int
-    nbytes: int
+    arguments: list[Traced]  # those of the program's inputs that a step takes, in this order
+    now: list[tuple[int, ...]]  # for each residence, the arrays that are read, by number: 0 is all of it
+    new: list[tuple[int, ...]]  # and those that are written to
+    outputs: dict[Traced, int]  # where in the tuple a result is; arrays in it are the caller's own
+    buffers: int  # arrays that are made once
+    nbytes: int  # the memory that they take
 
 
 class Emitter(Protocol):
     """Makes something that runs of a program: `emit.emit` NumPy source.
 
-    Another one, of a whole compiled step, say, would be given the same and give back the same; nothing
-    before or after it would change.
+    One of a whole compiled step, say, would be given the same and give back the same.
     """
 
     def __call__(self, program: Program, title: str, names: dict[Traced, str]) -> Emitted:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .facts import facts
 from .loops import Loop
-from .program import Emitted, Program
+from .program import Emitted, Program, example
 from .standin import traced_in
 from .trace import Call
 
@@ -60,7 +60,7 @@ def operations(call: Call) -> int:
     if isinstance(out, tuple) or facts(call.fn).view or getattr(out, "dtype", np.dtype(int)).kind != "f":
         return 0
     if call.fn in (np.matmul, np.dot):
-        first = np.shape(getattr(call.args[0], "example", call.args[0]))
+        first = np.shape(example(call.args[0]))
         return 2 * int(np.size(out)) * int(first[-1] if first else 1)
     if isinstance(getattr(call.fn, "__self__", None), np.ufunc) or call.fn is np.vdot:
         return max((int(np.size(v.example)) for v in inputs), default=0)

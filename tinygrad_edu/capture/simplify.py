@@ -15,7 +15,7 @@ import numpy as np
 
 from ..rules.shapes import astype
 from .facts import SHEET, Function, facts, is_elementwise
-from .program import Program, reads
+from .program import Program, example, kind, reads
 from .standin import PLAIN, Traced, traced_in
 from .trace import Call, Draw
 
@@ -83,13 +83,11 @@ def lowered(call: Call) -> None:
     inside: Any = facts(fn).inside
     if fn is np.transpose and len(args) > 1 and args[1] is None:
         call.args = args[:1]
-    elif fn is np.matmul:  # the same product, by a shorter way to BLAS
-        if not kwargs and _are_matrices(*args):
-            call.fn = inside
-    elif fn is np.copy:
-        if not kwargs and _keeps_order(*args):
-            call.fn, call.args = inside, args[:1]
-    elif inside is not None and isinstance(args[0], Traced) and isinstance(args[0].example, np.ndarray):
+    elif fn is np.matmul and not kwargs and _are_matrices(*args):
+        call.fn = inside  # the same product, by a shorter way to BLAS
+    elif fn is np.copy and not kwargs and _keeps_order(*args):
+        call.fn, call.args = inside, args[:1]
+    elif isinstance(getattr(inside, "__self__", None), np.ufunc) and _is_array(args[0]):
         given = dict(signature(fn).bind(*args, **kwargs).arguments)
         array = given.pop("a")
         given = {key: value for key, value in given.items() if value is not NO_VALUE and value is not None}
@@ -102,9 +100,13 @@ def lowered(call: Call) -> None:
             call.fn, call.args, call.kwargs = inside, (array,), given
 
 
+def _is_array(arg: Any) -> bool:
+    return isinstance(arg, Traced) and isinstance(arg.example, np.ndarray)
+
+
 def _are_matrices(*args: Any) -> bool:
     """Tell whether factors are matrices of one type, in one block of memory, which BLAS takes as they are."""
-    arrays = [arg.example if type(arg) is Traced else arg for arg in args]
+    arrays = [example(arg) for arg in args]
     kinds = {getattr(array, "dtype", None) for array in arrays}
     return kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)}) and all(
         array.ndim == 2 and (array.flags.c_contiguous or array.flags.f_contiguous) for array in arrays
@@ -113,7 +115,7 @@ def _are_matrices(*args: Any) -> bool:
 
 def _keeps_order(array: Any, order: str = "K") -> bool:
     """Tell whether a copy lies in memory as the original does, and can be made by np.positive."""
-    if not isinstance(getattr(array, "example", array), np.ndarray):
+    if not isinstance(example(array), np.ndarray):
         return False
     flags, kind = array.flags, array.dtype.kind
     return kind in "fiu" and bool(flags.c_contiguous or (order == "K" and flags.f_contiguous))
@@ -155,10 +157,9 @@ def _reduces_nothing(call: Call) -> bool:
     if not isinstance(of, np.ufunc) or call.fn.__name__ != "reduce" or not facts(of).keeps_one:
         return False
     array, out = call.args[0], call.out
-    if not (isinstance(array, Traced) and set(call.kwargs) <= {"axis", "keepdims"}):
+    if not _is_array(array) or not set(call.kwargs) <= {"axis", "keepdims"}:
         return False
-    arrays = isinstance(array.example, np.ndarray) and isinstance(out.example, np.ndarray)
-    return arrays and array.size == out.size and array.dtype == out.dtype
+    return _is_array(out) and bool(array.size == out.size) and array.dtype == out.dtype
 
 
 def _same_kind(value: Any, out: Traced) -> bool:
@@ -170,8 +171,7 @@ def _same_kind(value: Any, out: Traced) -> bool:
         return False
     if type(value.example) in PLAIN:
         return True
-    same: bool = value.shape == out.shape and value.dtype == out.dtype
-    return same and value.example.strides == out.example.strides
+    return bool(kind(value) == kind(out))
 
 
 def _is_one(value: Any) -> bool:
@@ -199,14 +199,14 @@ def _unspread(call: Call) -> tuple[Any, ...]:
             inner = arg.call.args[0]
         elif _is_uniform(arg):
             inner = arg.dtype.type(arg.flat[0])
-        if inner is not arg and isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic)):
+        if inner is not arg and isinstance(example(inner), (np.ndarray, np.generic)):
             others = found[:i] + found[i + 1 :]
             if np.broadcast_shapes(_shape(inner), *map(_shape, others)) == shape:
                 found[i] = inner
     if all(new is old for new, old in zip(found, call.args, strict=True)):
         return call.args
     with np.errstate(all="ignore"):  # NumPy chooses the order, and only a call tells which
-        again = call.fn(*(arg.example if type(arg) is Traced else arg for arg in found))
+        again = call.fn(*map(example, found))
     same = getattr(again, "strides", ()) == getattr(call.out.example, "strides", ())
     return tuple(found) if same else call.args
 
@@ -222,7 +222,7 @@ def _is_uniform(array: Any) -> bool:
 
 
 def _shape(arg: Any) -> tuple[int, ...]:
-    return np.shape(arg.example if type(arg) is Traced else arg)
+    return np.shape(example(arg))
 
 
 def without_repeats(program: Program) -> None:
