@@ -58,7 +58,6 @@ class _Writer:
         self.setup: list[str] = []
         self.inner: list[list[str]] = []  # functions of chunks
         self.lines: list[tuple[str, str]] = []
-        self.nbytes = 0
         self.root, self.buffer = program.plan.root, program.plan.buffer
         self.kept = {*self.buffer, *program.places}  # what is written into an array that is there
         self.outputs = {value: i for i, value in enumerate(dict.fromkeys(program.handed_out()))}
@@ -106,8 +105,7 @@ class _Writer:
         first = self.buffer.get(value)
         if first is None or first is value:
             self.names[value] = self.tenants[value, wish] = self.unique(wish)
-            return self.names[value]
-        if value not in self.wishes and len(self.program.calls) >= LONG:
+        elif value not in self.wishes and len(self.program.calls) >= LONG:
             self.names[value] = self.name(first)
         elif (first, wish) in self.tenants:
             self.names[value] = self.tenants[first, wish]
@@ -351,8 +349,9 @@ class _Writer:
         make = _compiled(source, [value for _, value in self.constants.values()], loops)
         read = [self._used_of(residence.now) for residence in program.residences]
         written_to = [self._used_of(residence.new) for residence in program.residences]
-        buffers = len(set(self.buffer.values()))
-        return Emitted(source, make, arguments, read, written_to, self.outputs, buffers, self.nbytes)
+        buffers = {value: value.example.nbytes for value in self.buffer.values()}
+        sizes = len(buffers), sum(buffers.values())
+        return Emitted(source, make, arguments, read, written_to, self.outputs, *sizes)
 
     def _used_of(self, values: list[Traced]) -> tuple[int, ...]:
         return tuple(i for i, value in enumerate(values) if value in self.used)
@@ -371,7 +370,6 @@ class _Writer:
         place = self.program.places.get(value)
         if place is None:
             if self.buffer[value] is value:
-                self.nbytes += value.example.nbytes
                 self.setup.append(f"{self.name(value)} = {self._empty(value)}")
             return
         flat, block = place

@@ -38,7 +38,7 @@ def flattened(program: Program) -> None:
             continue
         length = () if row else (out.size,)
         size = call.args[0].size if row else out.size
-        args = tuple(view(arg, _flat(arg, size)) for arg in call.args)
+        args = tuple(view(arg, (size,) if np.size(example(arg)) == size else ()) for arg in call.args)
         flat = Call(call.fn, args, {}, call.place, call.node)
         flat.out = Traced(out.tracing, out.example.reshape(length), flat, out.name)
         flat.errors = call.errors
@@ -48,10 +48,6 @@ def flattened(program: Program) -> None:
         done.append(call)
         views[out, length] = flat.out  # the next call may go on with this one, and what is in between is dead
     program.calls = done
-
-
-def _flat(arg: Any, size: int) -> tuple[int, ...]:
-    return (size,) if np.size(example(arg)) == size else ()
 
 
 def _contiguous(arg: Any) -> bool:

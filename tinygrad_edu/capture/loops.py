@@ -66,12 +66,11 @@ def grouped(
         if can_come_before(last, group):  # and so need not end the group
             yield part
             continue
-        joins = fits(last)
-        together = joins and bool(group) and last.out.shape == group[-1].out.shape
-        if group and not (together and len(group) + len(part) <= longest):
+        joins = fits(last) and len(group) + len(part) <= longest
+        if group and not (joins and last.out.shape == group[-1].out.shape):
             yield group
             group = []
-        if joins:
+        if fits(last):
             group = group + part
         else:
             yield part

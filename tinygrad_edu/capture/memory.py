@@ -5,7 +5,6 @@ until its last reader; then the next result of its kind moves in. An elementwise
 very array that it reads for the last time. What is handed to the caller is never in a buffer.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,27 +31,19 @@ def takes_out(call: Call) -> bool:
     return facts(fn).out and bool(in_order) and "dtype" not in call.kwargs
 
 
-def roots(calls: list[Call], given: Iterable[Traced]) -> tuple[dict[Traced, Traced], set[Traced]]:
+def viewed(program: Program) -> None:
     """Find for each value whose memory it lies in: its own, or that of an earlier value it is a view of.
 
-    Also return the views.
+    Nothing but the flat arrays has a buffer yet.
     """
-    root = {value: value for value in given}
+    root = {value: value for value in program.given()}
     views: set[Traced] = set()
-    for call in calls:
+    for call in program.calls:
         out = call.out
         root.update((value, value) for value in results(call))
-        if isinstance(out.example, tuple) or takes_out(call):
-            continue
-        if call.lender is not None:
+        if call.lender is not None and not isinstance(out.example, tuple) and not takes_out(call):
             root[out] = root.get(call.lender, call.lender)
             views.add(out)
-    return root, views
-
-
-def viewed(program: Program) -> None:
-    """Find whose memory each value lies in; nothing but the flat arrays has a buffer yet."""
-    root, views = roots(program.calls, program.given())
     program.plan = Plan(root, views, {flat: flat for flat in program.flats})
 
 

@@ -24,10 +24,11 @@ PASSES: list[tuple[str, Callable[[Program], None]]] = [  # with the names that a
     ("dead code", without_dead),
     ("updates joined", packed),
     ("axes of length one", flattened),
+    ("views", viewed),
     ("homes", housed),
     ("dead code", without_dead),  # views of gradients that have a place, axes that nobody needs back
     ("loops joined", looped),
-    ("views", viewed),
+    ("views", viewed),  # of what is left
     ("buffers", buffered),
     ("chunks", chunked),
 ]

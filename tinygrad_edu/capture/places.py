@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.shapes import astype
-from .memory import roots, takes_out
+from .memory import takes_out
 from .pack import Block, blocks, home_of
 from .program import Program, Residence, kind, reads
 from .standin import Traced, owner
@@ -31,7 +31,6 @@ def housed(program: Program) -> None:
 class _Builder:
     def __init__(self, program: Program):
         self.program, self.by_tensor = program, program.stand_ins()
-        self.root, _ = roots(program.calls, program.given())
         self.calls_by_out = {call.out: call for call in program.calls}
 
     def gather(self, leaves: list[tuple[Traced, list[Traced]]]) -> None:
@@ -40,10 +39,12 @@ class _Builder:
         for flat, parts in leaves:
             self.program.flats[flat] = None
             for block, part in zip(blocks([part.example for part in parts]), parts, strict=True):
-                root = self.root.get(part, part)
-                if self._placeable(root, part):  # then the part is the same view of it as before
+                root = self.program.plan.root.get(part, part)
+                fits = self._is_free(root) and root.example.nbytes == part.example.nbytes
+                fits = fits and root.dtype == part.dtype
+                if fits and (root is part or owner(part.example) is root.example):
                     place = Block(block.start, root.shape, root.example.strides, block.size)
-                    self.program.places[root] = flat, place
+                    self.program.places[root] = flat, place  # where the part is the same view of it as before
                 else:
                     copies.append(self._copy(part, part.example, flat, block))
         calls, flats = self.program.calls, dict(leaves)
@@ -51,23 +52,15 @@ class _Builder:
         first = next(reading, len(calls))
         calls[first:first] = copies
 
-    def _placeable(self, root: Traced, part: Traced) -> bool:
-        """Tell whether a call can compute a part, or what it is a view of, into its place."""
-        call = self.calls_by_out.get(root)
-        return (
-            call is not None
-            and root not in self.program.places
-            and takes_out(call)
-            and root.example.nbytes == part.example.nbytes  # all of it: there is no room for more
-            and root.dtype == part.dtype
-            and (root is part or owner(part.example) is root.example)
-        )
+    def _is_free(self, value: Any) -> bool:
+        """Tell whether a call can compute a value into a place."""
+        call = self.calls_by_out.get(value) if type(value) is Traced else None
+        return call is not None and value not in self.program.places and takes_out(call)
 
     def _copy(self, value: Any, like: Any, flat: Traced, block: Block) -> Call:
         """Make the call that copies a value to its place."""
         call = Call(astype, (value, like.dtype), {}, None)
         call.out = Traced(flat.tracing, block._replace(start=0).of(np.empty(block.size, like.dtype)), call)
-        self.root[call.out] = call.out
         self.program.places[call.out] = flat, block
         return call
 
@@ -88,11 +81,8 @@ class _Builder:
         (block,) = home.layout
         flat = np.empty(block.size, part.dtype)
         now, new = Traced(part.tracing, flat), Traced(part.tracing, flat)
-        places = self.program.places
-        call = self.calls_by_out.get(value) if type(value) is Traced else None
-        fits = call is not None and value not in places and takes_out(call) and self.root[value] is value
-        if fits and kind(value) == kind(part):
-            places[value] = new, block
+        if self._is_free(value) and kind(value) == kind(part):
+            self.program.places[value] = new, block
         else:  # another Tensor's, a view, a constant, or in another order of memory
             self.program.calls.append(self._copy(value, part.example, new, block))
         new_part = Traced(part.tracing, part.example)

@@ -316,21 +316,15 @@ for _name, _ufunc in {
     _forward, _reflected = _binary(_ufunc, _plain)
     setattr(Traced, f"__{_name}__", _forward)
     setattr(Traced, f"__r{_name}__", _reflected)
+    if _symbol := facts(_plain).symbol:  # divmod has none
+        setattr(Traced, f"__i{_name}__", _in_place(_symbol))
+Traced.__ipow__ = _in_place(facts(operator.pow).symbol)  # type: ignore[attr-defined]
 for _name, _ufunc in {
     **{"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal},
     **{"eq": np.equal, "ne": np.not_equal},
 }.items():
     setattr(Traced, f"__{_name}__", _binary(_ufunc, getattr(operator, f"__{_name}__"))[0])
 for _name, _ufunc in {
-    "neg": np.negative,
-    "pos": np.positive,
-    "abs": np.absolute,
-    "invert": np.invert,
+    **{"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert},
 }.items():
     setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
-for _name in (
-    *("add", "sub", "mul", "truediv", "pow", "floordiv", "mod"),
-    *("matmul", "and", "or", "xor", "lshift", "rshift"),
-):
-    _symbol = facts(getattr(operator, f"__{_name}__")).symbol
-    setattr(Traced, f"__i{_name}__", _in_place(_symbol))
