@@ -66,11 +66,11 @@ def grouped(
         if can_come_before(last, group):  # and so need not end the group
             yield part
             continue
-        joins = fits(last) and len(group) + len(part) <= longest
-        if group and not (joins and last.out.shape == group[-1].out.shape):
+        fit, room = fits(last), len(group) + len(part) <= longest
+        if group and not (fit and room and last.out.shape == group[-1].out.shape):
             yield group
             group = []
-        if fits(last):
+        if fit:
             group = group + part
         else:
             yield part

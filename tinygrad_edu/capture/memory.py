@@ -49,9 +49,9 @@ def viewed(program: Program) -> None:
 
 def buffered(program: Program) -> None:
     """Give a buffer to every result that has no place yet and is not handed out."""
-    program.places |= _on_the_way(program)
     root, _, buffer = program.plan
     last = _last_reads(program)
+    program.places |= _on_the_way(program, last)
     handed_out = {root.get(value, value) for value in program.handed_out()}
     for part, (flat, _) in program.places.items():  # a flat array is read wherever its parts are
         end = len(program.calls) if part in handed_out else last.get(part, 0)
@@ -91,13 +91,12 @@ def _last_reads(program: Program) -> dict[Traced, int]:
     return last
 
 
-def _on_the_way(program: Program) -> dict[Traced, Any]:
+def _on_the_way(program: Program, last: dict[Traced, int]) -> dict[Traced, Any]:
     """Find results that can lie where the one that they go into will lie, and need no buffer of their own.
 
     As the steps of ``new = old - rate * gradient / root``: the place for the new values is free until then.
     """
     root, places = program.plan.root, program.places
-    last = _last_reads(program)
     made = {call.out: call for call in program.calls}
     taken = {*places, *(root.get(value, value) for value in program.handed_out())}
     found: dict[Traced, Any] = {}
