@@ -10,8 +10,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from hypothesis import given
-from test_loops import OPTIMIZERS, assert_random_program_is_exact, elementwise_programs, trained
-from test_programs import assert_captured_equals_eager, recipes
+from programs import (
+    OPTIMIZERS,
+    assert_captured_equals_eager,
+    assert_random_program_is_exact,
+    elementwise_programs,
+    recipes,
+    trained,
+)
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn

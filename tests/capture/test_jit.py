@@ -339,6 +339,34 @@ def test_copies_are_copies_even_where_the_program_needs_none() -> None:
         assert np.all(x == 1)
 
 
+CUBE = RNG.normal(size=(2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.transpose(x, axes=(0, 2, 1)),
+        lambda x: np.transpose(np.transpose(x, axes=(1, 2, 0)), axes=(1, 2, 0)),
+        lambda x: np.transpose(np.transpose(x, axes=(0, 2, 1)), (0, 2, 1)),
+        lambda x: np.swapaxes(np.swapaxes(x, 0, axis2=1), 0, axis2=2),
+        lambda x: np.swapaxes(x, axis1=0, axis2=2),
+        lambda x: np.transpose(a=x),
+        lambda x: np.sum(a=x),
+        lambda x: np.max(axis=1, a=x),
+        lambda x: np.squeeze(a=x[:1]),
+        lambda x: np.broadcast_to(array=x, shape=(2, 2, 3, 4)),
+        lambda x: np.negative(np.sum(x), dtype=np.float32),
+        lambda x: np.add(np.sum(x), np.max(x), dtype=np.float32),
+    ],
+    ids=range(12),
+)
+def test_arguments_may_be_given_by_name(function: Any) -> None:
+    step = tg.jit(function)
+    for _ in range(2):
+        np.testing.assert_array_equal(step(CUBE), function(CUBE), strict=True)
+    assert step.report().calls >= 0
+
+
 def test_learning_rate_momentum_and_schedule_are_live() -> None:
     def run(jitted: bool) -> Any:
         params, optimizer = parameters(), nn.SGD(0.1, momentum=0.5)

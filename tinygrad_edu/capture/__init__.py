@@ -1,9 +1,10 @@
 """Capture: from recorded calls to one straight-line NumPy program.
 
-Read in the order of what happens: `standin` takes the place of arrays, `trace` writes calls down,
-`simplify`, `pack`, `flatten` and `loops` make them fewer, `memory` gives results their places, `chunks` keeps
-long ones in the cache, `program` runs these passes, `emit` and `emit_loops` write the source, `driver` reads
-and changes the world around it, `watch` knows whether that is as it was, and `jit` is what users call.
+Read in the order of what happens: `standin` takes the place of arrays, `trace` writes calls down, and the
+`passes` make a `program` of them: `simplify`, `pack`, `flatten` and `loops` make them fewer, `housing`,
+`homes` and `memory` say where results are kept, `chunks` keeps long ones in the cache. `emit` and
+`emit_loops` write the source, `driver` reads and changes the world around it, `watch` knows whether that is
+as it was, and `jit` is what users call. What all of them know of NumPy's functions stands in `facts`.
 """
 
 from .jit import Jitted

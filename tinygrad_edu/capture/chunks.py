@@ -5,13 +5,10 @@ that work element by element may instead all be made on the first chunk of their
 second, and so on. `chunked` finds calls for which that is the same.
 """
 
-from collections.abc import Container, Iterator
-
 import numpy as np
 
-from .loops import can_come_before, is_joinable
-from .memory import Plan
-from .simplify import reads
+from .loops import grouped, is_joinable
+from .program import Program, reads
 from .standin import Traced
 from .trace import Call
 
@@ -20,23 +17,16 @@ LONG = 4 * NBYTES  # bytes of an array for which it is worth it
 FEW = 2  # calls: so few gain nothing
 
 
-def chunked(calls: list[Call], plan: Plan, places: Container[Traced]) -> Iterator[list[Call]]:
+def chunked(program: Program) -> None:
     """Group calls that follow each other: those of a group of several are to be made chunk by chunk."""
-    group: list[Call] = []
-    for call in calls:
-        if can_come_before(call, group):
-            yield [call]
-            continue
-        has_room = call.out in plan.buffer or call.out in places
-        fits = has_room and is_joinable(call) and _is_aligned(call, plan)
-        if group and not (fits and call.out.shape == group[-1].out.shape):
-            yield from _worth_it(group)
-            group = []
-        if fits:
-            group.append(call)
-        else:
-            yield [call]
-    yield from _worth_it(group)
+    plan, places = program.plan, program.places
+
+    def fits(call: Call) -> bool:
+        has_room = call.out in plan.buffer or call.out in places  # its chunks are written there
+        return has_room and is_joinable(call) and _is_aligned(call, plan.views)
+
+    for group in grouped(([call] for call in program.calls), fits):
+        program.groups += [group] if _is_worth_it(group) else [[call] for call in group]
 
 
 def size(calls: list[Call]) -> int:
@@ -45,18 +35,17 @@ def size(calls: list[Call]) -> int:
     return max(1, fitting // 64 * 64 or fitting)
 
 
-def _worth_it(group: list[Call]) -> list[list[Call]]:
-    """Leave calls of a group apart if they are few, or if their arrays are not long."""
-    longest = max((int(value.nbytes) for call in group for value in _arrays(call)), default=0)
-    return [group] if len(group) > FEW and longest >= LONG else [[call] for call in group]
+def _is_worth_it(group: list[Call]) -> bool:
+    """Tell whether there are several calls, on long arrays."""
+    return len(group) > FEW and any(value.nbytes >= LONG for call in group for value in _arrays(call))
 
 
 def _arrays(call: Call) -> list[Traced]:
     return [value for value in (call.out, *reads(call)) if np.ndim(value.example)]
 
 
-def _is_aligned(call: Call, plan: Plan) -> bool:
+def _is_aligned(call: Call, views: set[Traced]) -> bool:
     """Tell whether equal chunks of all arrays hold the same elements. (Of views that is not looked into.)"""
     arrays = _arrays(call)
     alike = all(value.shape == call.out.shape and value.example.flags.c_contiguous for value in arrays)
-    return alike and plan.views.isdisjoint(arrays)
+    return alike and views.isdisjoint(arrays)

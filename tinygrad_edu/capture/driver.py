@@ -30,9 +30,8 @@ from ..containers import leaves, spelled
 from ..recording import make
 from ..state import is_recording
 from .arguments import Out
-from .emit import Emitted
 from .homes import Home
-from .program import Program
+from .program import Emitted, Program
 from .standin import Traced
 from .watch import Test
 
@@ -106,11 +105,11 @@ class Prepared:
                 args += [f"{pack}_{number}" for number in numbers]
             moving += self._moving(residence.home, home, i)
         moving += [self._leaving(tensor, value) for tensor, value in program.gradients]
-        counted = [self._read("number", number) for number in program.advanced]
+        counted = [self._read("number", number) for number in program.counted]
         moving += [f"{place} = count{i}" for i, place in enumerate(counted)]
         body = [*reading, "step = pool.pop() if pool else make()", f"results = step({', '.join(args)})"]
         body.append("pool.append(step)")
-        for i, (place, number) in enumerate(zip(counted, program.advanced, strict=True)):
+        for i, (place, number) in enumerate(zip(counted, program.counted, strict=True)):
             body.append(f"count{i} = {place} + {number.advanced}")
         if moving:  # all of it, even if interrupted: doing it again changes nothing
             body += ["try:", *(f" {line}" for line in moving), "except BaseException:"]
@@ -168,7 +167,7 @@ def _connected(program: Program, template: Any) -> list[Any]:
     outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
     moved = {id(tensor) for residence in program.residences for tensor in residence.home.tensors}
     read = [origin for kind, origin in program.inputs.values() if kind == "tensor"]
-    changing = bool(program.gradients or program.advanced) or any(id(tensor) in moved for tensor in read)
+    changing = bool(program.gradients or program.counted) or any(id(tensor) in moved for tensor in read)
     for out in outs:
         out.cut = out.connected and changing
     return read if any(out.connected and not out.cut for out in outs) else []

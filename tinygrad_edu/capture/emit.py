@@ -1,8 +1,7 @@
 """Emit: a program as NumPy source that a person could have written, compiled with exec.
 
 The text has an outer function, ``program``, that makes the buffers once and returns the inner one, ``step``,
-which is called again and again; before it, the loops that Numba is to compile, if there are any. A second
-emitter (of whole compiled steps, say) would stand beside this module and read the same `Program`.
+which is called again and again; before it, the loops that Numba is to compile, if there are any.
 """
 
 import functools
@@ -14,65 +13,34 @@ import os
 import sys
 import textwrap
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
+from ..containers import children, spelled
 from ..places import line_of
 from ..rules import function_name
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
 from .chunks import size
 from .emit_loops import RESERVED, call_text, compiled_loop, helpers, written
+from .facts import PUT, SET_AT, facts
 from .homes import Block
 from .loops import Loop
-from .memory import PUT, SET_AT, VIEWS
 from .naming import Unique, Wishes
-from .program import Program, Residence
-from .simplify import reads
+from .program import Emitted, Program, Residence, example, reads
 from .standin import Traced, traced_in
 from .trace import Call, Draw
 
-OPERATORS: dict[Any, str] = {
-    **{np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"},
-    **{operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/", operator.pow: "**"},
-    **{operator.floordiv: "//", operator.mod: "%", operator.matmul: "@", operator.lt: "<", operator.le: "<="},
-    **{operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=", operator.and_: "&"},
-    **{operator.or_: "|", operator.xor: "^", operator.lshift: "<<", operator.rshift: ">>"},
-}
-PREFIXES: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
-# functions whose arguments are all of one type, so that a constant number may be an array of it
-ARITHMETIC = {
-    *(np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum, np.power),
-    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
-}
 SHORT = 16  # arrays of so many elements are written out
 LONG = 500  # programs of so many calls give names to buffers, not to values
 KINDS = ["argument", "tensor", "grad", "number", "generator"]  # in this order they are given
 
 
-class Emitted(NamedTuple):
-    """Source text, the function it defines, and how to call that.
-
-    `make` takes the constants and returns a new ``step`` with buffers of its own. Its arguments are, in this
-    order: `arguments` (values), then for each residence the arrays of `now` and of `new` by number, 0 for
-    the flat array.
-    """
-
-    source: str
-    make: Callable[[], Callable[..., Any]]
-    arguments: list[Traced]
-    now: list[tuple[int, ...]]
-    new: list[tuple[int, ...]]
-    outputs: dict[Traced, int]
-    buffers: int
-    nbytes: int
-
-
-def emit(program: Program, title: str, argument_names: dict[Traced, str]) -> Emitted:
+def emit(program: Program, title: str, names: dict[Traced, str]) -> Emitted:
     """Write a program as source, and compile it."""
-    return _Writer(program, argument_names).write(title)
+    return _Writer(program, names).write(title)
 
 
 class _Writer:
@@ -83,8 +51,8 @@ class _Writer:
         self.tenants: dict[tuple[Traced, str], str] = {}  # names that values have in a buffer
         self.used: set[Traced] = set()
         self.hoisted: set[Traced] = set()  # values that the outer function has: views of buffers
-        self.constants: dict[int, tuple[str, Any]] = {}
-        self.spelled: set[int] = set()  # ids of constants that are written out
+        self.constants: dict[int, tuple[str, Any]] = {}  # which are given, by their ids
+        self.spelled: dict[int, tuple[str, Any]] = {}  # and those that are written out
         self.numbers: dict[Any, str] = {}
         self.imports: set[str] = set()
         self.imported: dict[Any, str] = {}
@@ -92,15 +60,15 @@ class _Writer:
         self.setup: list[str] = []
         self.inner: list[list[str]] = []  # functions of chunks
         self.lines: list[tuple[str, str]] = []
-        self.nbytes = 0
         self.root, self.buffer = program.plan.root, program.plan.buffer
-        self.outputs = traced_in([program.result, [g for _, g in program.gradients]])
+        self.kept = {*self.buffer, *program.places}  # what is written into an array that is there
+        self.outputs = {value: i for i, value in enumerate(dict.fromkeys(program.handed_out()))}
         self._name_inputs(argument_names)
         self.functions: dict[Any, tuple[str, str]] = {}  # NumPy's functions: their name here, and in NumPy
         self.called: dict[str, str] = {}
         self.wishes = Wishes(program, self.names)
         for call in program.calls:  # they come first to the names of functions
-            if isinstance(call.out.example, np.ndarray) or call.fn not in (*OPERATORS, *PREFIXES):
+            if isinstance(call.out.example, np.ndarray) or not facts(call.fn).symbol:
                 self._numpys(call.fn)
 
     # Names
@@ -117,28 +85,29 @@ class _Writer:
             self.names[flat] = self.unique(flat.name or "others")
 
     def _name_residence(self, residence: Residence) -> None:
-        parts = [self.names[part] for part in residence.parts]
-        whole = parts[0]
+        now, *parts = residence.now
+        new, *new_parts = residence.new
         if len(parts) > 1:
-            ends = {part.name.rpartition(".")[2] for part in residence.parts if part.name}
+            ends = {part.name.rpartition(".")[2] for part in parts if part.name}
             trained = residence.home.tensors[0].node is not None
             whole = self.unique("parameters" if trained else ends.pop() if len(ends) == 1 else "states")
-        self.names[residence.now] = whole if len(parts) > 1 else self.unique(f"flat_{whole}")
-        self.names[residence.new] = self.unique(f"new_{whole}" if len(parts) > 1 else f"flat_new_{whole}")
-        for value, name in zip(residence.new_parts, parts, strict=True):
-            self.names[value] = self.unique(f"new_{name}")
+            self.names[now], self.names[new] = whole, self.unique(f"new_{whole}")
+        else:
+            alone = self.names[parts[0]]
+            self.names[now], self.names[new] = self.unique(f"flat_{alone}"), self.unique(f"flat_new_{alone}")
+        for value, part in zip(new_parts, parts, strict=True):
+            self.names[value] = self.unique(f"new_{self.names[part]}")
 
     def name(self, value: Traced) -> str:
-        """Return how a value is written: by a name of its own, or that of the buffer it lives in."""
+        """Return how a value is written: by a name of its own, or that of the buffer it is in."""
         self.used.add(value)
         if value in self.names:
             return self.names[value]
-        wish = self.wishes.get(value) or self.wishes.plain(value)
+        wish = self.wishes.best(value)
         first = self.buffer.get(value)
         if first is None or first is value:
             self.names[value] = self.tenants[value, wish] = self.unique(wish)
-            return self.names[value]
-        if value not in self.wishes and len(self.program.calls) >= LONG:
+        elif value not in self.wishes and len(self.program.calls) >= LONG:
             self.names[value] = self.name(first)
         elif (first, wish) in self.tenants:
             self.names[value] = self.tenants[first, wish]
@@ -154,22 +123,14 @@ class _Writer:
         kind = type(value)
         if kind is Traced:
             return self.name(value)
+        if children(value) is not None:
+            return spelled(value, self.text, self.constant)
         if isinstance(value, np.generic) and value.dtype.char in "?bBhHiIlLqQefd":
             return f"np.{value.dtype.name}({self.text(value.item())})"
         if kind is float:
             return repr(value) if np.isfinite(value) else f'float("{value}")'
         if value is None or value is Ellipsis or kind in (int, bool, str):
             return "..." if value is Ellipsis else repr(value)
-        if kind is slice:
-            return f"slice({self.text(value.start)}, {self.text(value.stop)}, {self.text(value.step)})"
-        if kind is list:
-            return f"[{', '.join(map(self.text, value))}]"
-        if kind is tuple:
-            return f"({', '.join(map(self.text, value))}{',' if len(value) == 1 else ''})"
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return f"{self.constant(kind)}({', '.join(map(self.text, value))})"
-        if kind is dict:
-            return "{" + ", ".join(f"{self.text(k)}: {self.text(v)}" for k, v in value.items()) + "}"
         if isinstance(value, np.dtype):
             named = "bool" if value.kind == "b" else f"np.{value.name}"
             return named if value.isbuiltin == 1 else f"np.dtype({value.str!r})"
@@ -179,14 +140,14 @@ class _Writer:
 
     def constant(self, value: Any) -> str:
         """Give an array (or another object) a name in the outer function."""
-        key = id(value)
-        if key not in self.constants:
+        short = isinstance(value, np.ndarray) and _is_short(value)
+        known = self.spelled if short else self.constants
+        if id(value) not in known:
             name = self.unique(getattr(value, "__name__", "constant"))
-            self.constants[key] = name, value
-            if isinstance(value, np.ndarray) and _is_short(value):
-                self.spelled.add(key)
+            known[id(value)] = name, value
+            if short:
                 self.setup.append(f"{name} = np.array({value.tolist()}, {self.text(value.dtype)})")
-        return self.constants[key][0]
+        return known[id(value)][0]
 
     def index(self, index: Any) -> str:
         """Write what stands between the brackets of an index."""
@@ -202,7 +163,7 @@ class _Writer:
         return ":".join(ends[:2] if part.step is None else ends)
 
     def function(self, fn: Any) -> str:
-        """Write a function: one of NumPy's by a name of the outer function, which is found sooner."""
+        """Write a function: one of NumPy's by a name of the outer function, which is found faster."""
         found = self._numpys(fn)
         if found is not None:
             self.called[found[0]] = found[1]
@@ -236,28 +197,30 @@ class _Writer:
     def expression(self, call: Call) -> str:
         """Write a call that makes its own result."""
         fn, args = call.fn, call.args
-        scalars = not any(isinstance(getattr(a, "example", a), np.ndarray) for a in args)
-        scalars = scalars and (not isinstance(fn, np.ufunc) or any(map(_is_generic, args)))
-        if fn in OPERATORS and len(args) == 2 and scalars and not call.kwargs:
-            return f"{self._operand(args[0])} {OPERATORS[fn]} {self.text(args[1])}"
-        if fn in PREFIXES and scalars:
-            return f"{PREFIXES[fn]}{self._operand(args[0])}"
+        scalars = not any(isinstance(example(arg), np.ndarray) for arg in args)
+        if isinstance(fn, np.ufunc):  # between Python's numbers it would give one of NumPy's
+            scalars = scalars and any(isinstance(example(arg), np.generic) for arg in args)
+        symbol = facts(fn).symbol if scalars and not call.kwargs else ""
+        if symbol and len(args) == 2:
+            return f"{self._operand(args[0])} {symbol} {self.text(args[1])}"
+        if symbol:
+            return f"{symbol}{self._operand(args[0])}"
         if fn is getitem or fn is operator.getitem:
             return f"{self.text(args[0])}[{self.index(args[1])}]"
         if fn is astype:
             return f"{self.text(args[0])}.astype({self.text(args[1])})"
         if isinstance(fn, Draw):
-            return f"{self.text(args[0])}.{fn.__name__}({self._given(args[1:], call.kwargs)})"
-        if fn in VIEWS and isinstance(args[0], Traced) and call.out in self.program.plan.views:
+            return f"{self.text(args[0])}.{fn.__name__}({self._given(map(self.text, args[1:]), call.kwargs)})"
+        if facts(fn).view and isinstance(args[0], Traced) and call.out in self.program.plan.views:
             return self._view(call)
-        return f"{self.function(fn)}({self._given(args, call.kwargs)})"
+        return f"{self.function(fn)}({self._given(map(self.text, args), call.kwargs)})"
 
     def _operand(self, arg: Any) -> str:
         text = self.text(arg)
         return f"({text})" if text.startswith("-") else text
 
     def _view(self, call: Call) -> str:
-        """Write a view by a method, which is shorter and sooner than the function."""
+        """Write a view by a method, which is shorter and faster than the function."""
         fn, args, text = call.fn, call.args, self.text(call.args[0])
         if fn is np.transpose:
             return f"{text}.T" if len(args) == 1 else f"{text}.transpose({self.text(args[1])})"
@@ -265,43 +228,39 @@ class _Writer:
             return f"{text}.swapaxes({args[1]}, {args[2]})"
         if fn in (np.expand_dims, np.squeeze) or (fn is np.reshape and len(args) == 2 and not call.kwargs):
             return f"{text}.reshape({self.text(call.out.shape)})"
-        return f"{self.function(fn)}({self._given(args, call.kwargs)})"
+        return f"{self.function(fn)}({self._given(map(self.text, args), call.kwargs)})"
 
-    def _given(self, args: Any, kwargs: Any) -> str:
-        return ", ".join([*map(self.text, args), *self._options(kwargs)])
-
-    def _options(self, kwargs: Any) -> list[str]:
-        return [f"{key}={self.text(arg)}" for key, arg in kwargs.items()]
+    def _given(self, texts: Iterable[str], kwargs: Any) -> str:
+        return ", ".join([*texts, *(f"{key}={self.text(arg)}" for key, arg in kwargs.items())])
 
     def statement(self, call: Call) -> str:
         """Write the line for a call."""
         out = call.out
-        if out not in self.buffer and out not in self.program.places:
+        if out not in self.kept:
             return f"{self.name(out)} = {self.expression(call)}"
         into = self.name(out)
         fn, args = call.fn, call.args
         if fn is astype:
             return f'{self.function(np.copyto)}({into}, {self.text(args[0])}, casting="unsafe")'
-        if fn in (PUT, PUT.__wrapped__):
+        if fn is PUT:
             put = f"{into}.fill(0); "
             if is_basic(args[1]):
                 return put + f"{into}[{self.index(args[1])}] = {self.text(args[0])}"
             return put + f"np.add.at({into}, {self.text(args[1])}, {self.text(args[0])})"
-        if fn in (SET_AT, SET_AT.__wrapped__):
+        if fn is SET_AT:
             return (
                 f"{self.function(np.copyto)}({into}, {self.text(args[0])}); "
                 f"{into}[{self.index(args[1])}] = {self.text(args[2])}"
             )
-        texts = self._with_arrays(args) if fn in ARITHMETIC and not call.kwargs else map(self.text, args)
-        given = ", ".join([*texts, *self._options(call.kwargs)])
-        return f"{self.function(fn)}({given}, out={into})"
+        texts = self._with_arrays(args) if facts(fn).one_type and not call.kwargs else map(self.text, args)
+        return f"{self.function(fn)}({self._given(texts, call.kwargs)}, out={into})"
 
     def _loop(self, loop: Loop) -> tuple[list[str], list[str]]:
         """Write the lines that make arrays to hand out, and those that run a loop, named after its result."""
         self.imports.add("from numba import njit")
         given = [self.name(value) for value in (*loop.inputs, *loop.outs)]
-        handed = [v for v in loop.outs if v not in self.buffer and v not in self.program.places]
-        made = [f"{self.name(value)} = {self._empty(value)}" for value in handed]
+        handed_out = [value for value in loop.outs if value not in self.kept]
+        made = [f"{self.name(value)} = {self._empty(value)}" for value in handed_out]
         self.loops[loop] = name = self.unique(f"loop_{self.name(loop.outs[-1])}")
         return made, call_text(name, given)
 
@@ -327,14 +286,9 @@ class _Writer:
         """The names of where a chunk starts, and of the chunk."""
         return self.unique("start"), self.unique("chunk")
 
-    def _wish(self, value: Traced) -> str:
-        """Return what a value would be called if nothing else had that name."""
-        return self.names.get(value) or self.wishes.get(value) or self.wishes.plain(value)
-
     def _with_arrays(self, args: Any) -> Iterator[str]:
         """Write the arguments of an elementwise call, its constant numbers as arrays that are made once."""
-        arrays = [arg.example if type(arg) is Traced else arg for arg in args]
-        kinds = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
+        kinds = {array.dtype for array in map(example, args) if isinstance(array, np.ndarray)}
         dtype = kinds.pop() if len(kinds) == 1 else None
         for arg in args:
             same = type(arg) in (int, float) or (isinstance(arg, np.generic) and arg.dtype == dtype)
@@ -365,8 +319,7 @@ class _Writer:
                 self._write_chunks(group)
                 continue
             (call,) = group
-            hoisted = call.out not in self.buffer and call.out not in program.places and self._is_fixed(call)
-            if hoisted:
+            if call.out not in self.kept and self._is_fixed(call):
                 self.hoisted.add(call.out)
                 self.setup.append(f"{self.name(call.out)} = {self.expression(call)}")
             elif isinstance(call.fn, Loop):
@@ -377,32 +330,24 @@ class _Writer:
                 how = ", ".join(f"{key}={value!r}" for key, value in (call.errors or {}).items())
                 guard = f"with np.errstate({how}): " if how else ""
                 self.lines.append((guard + self.statement(call), self._comment(call)))
-        returned = [self._returned(value) for value in dict.fromkeys(self.outputs)]
+        returned = [self._returned(value) for value in self.outputs]
         self.lines.append((f"return ({', '.join(returned)}{',' * (len(returned) == 1)})", ""))
-        arguments = [v for v in program.inputs if v in self.used and v not in self._resident]
-        arguments.sort(key=lambda v: KINDS.index(program.inputs[v].kind))
-        now = [self._picked([r.now, *r.parts]) for r in program.residences]
-        new = [self._picked([r.new, *r.new_parts]) for r in program.residences]
+        resident = {value for residence in program.residences for value in residence.now}
+        arguments = [value for value in program.inputs if value in self.used and value not in resident]
+        arguments.sort(key=lambda value: KINDS.index(program.inputs[value].kind))
         signature = [self.names[value] for value in arguments]
-        for residence, first, second in zip(program.residences, now, new, strict=True):
-            signature += [self.names[[residence.now, *residence.parts][i]] for i in first]
-            signature += [self.names[[residence.new, *residence.new_parts][i]] for i in second]
-        loops = {name: "\n".join(written(loop, name, self._wish)) for loop, name in self.loops.items()}
+        for _, now, new in program.residences:
+            signature += [self.names[value] for value in (*now, *new) if value in self.used]
+        loops = {name: "\n".join(written(loop, name, self.wishes.best)) for loop, name in self.loops.items()}
         source = self._source(title, signature, list(loops.values()))
-        make = _compiled(source, [value for _, value in self._given_constants()], loops)
-        outputs = {value: i for i, value in enumerate(dict.fromkeys(self.outputs))}
-        rooms = len(set(self.buffer.values()))
-        return Emitted(source, make, arguments, now, new, outputs, rooms, self.nbytes)
+        make = _compiled(source, [value for _, value in self.constants.values()], loops)
+        read = [self._used_of(residence.now) for residence in program.residences]
+        written_to = [self._used_of(residence.new) for residence in program.residences]
+        buffers = {value: value.example.nbytes for value in self.buffer.values()}
+        sizes = len(buffers), sum(buffers.values())
+        return Emitted(source, make, arguments, read, written_to, self.outputs, *sizes)
 
-    def _given_constants(self) -> list[tuple[str, Any]]:
-        """List the constants that are too long to be written out."""
-        return [named for key, named in self.constants.items() if key not in self.spelled]
-
-    @functools.cached_property
-    def _resident(self) -> set[Traced]:
-        return {part for r in self.program.residences for part in r.parts}
-
-    def _picked(self, values: list[Traced]) -> tuple[int, ...]:
+    def _used_of(self, values: list[Traced]) -> tuple[int, ...]:
         return tuple(i for i, value in enumerate(values) if value in self.used)
 
     def _is_fixed(self, call: Call) -> bool:
@@ -419,27 +364,22 @@ class _Writer:
         place = self.program.places.get(value)
         if place is None:
             if self.buffer[value] is value:
-                self.nbytes += value.example.nbytes
                 self.setup.append(f"{self.name(value)} = {self._empty(value)}")
             return
         flat, block = place
-        residence = next((r for r in self.program.residences if r.new is flat), None)
-        if residence is None:
+        new = next((r.new for r in self.program.residences if r.new[0] is flat), None)
+        if new is None:
             self.setup.append(f"{self.name(value)} = {block.spelled(self.names[flat])}")
-        elif block.size == flat.size and len(residence.parts) > 1:
-            self.names[value] = self.name(flat)
-        else:
-            (part,) = residence.new_parts
-            self.names[value] = self.name(part)
+        else:  # the new values of many Tensors, all of which go there, or those of one
+            self.names[value] = self.name(flat if len(new) > 2 else new[1])
 
     def _empty(self, value: Traced) -> str:
-        example = value.example
-        shape, dtype = self.text(value.shape), self.text(value.dtype)
-        if example.flags.c_contiguous:
+        shape, dtype, array = self.text(value.shape), self.text(value.dtype), value.example
+        if array.flags.c_contiguous:
             return f"np.empty({shape}, {dtype})"
-        if example.flags.f_contiguous:
+        if array.flags.f_contiguous:
             return f'np.empty({shape}, {dtype}, order="F")'
-        block = Block(0, value.shape, example.strides, value.size)
+        block = Block(0, value.shape, array.strides, value.size)
         return block.spelled(f"np.empty({value.size}, {dtype})").replace(f"[0:{value.size}]", "")
 
     def _returned(self, value: Traced) -> str:
@@ -447,11 +387,7 @@ class _Writer:
         text = self.name(value)
         root = self.root.get(value, value)
         source = self.program.inputs.get(root)
-        own = (
-            source.kind == "argument"
-            if source
-            else root not in self.buffer and root not in self.program.places
-        )
+        own = source.kind == "argument" if source else root not in self.kept
         return text if own or not isinstance(value.example, np.ndarray) else f"{text}.copy()"
 
     def _comment(self, call: Call) -> str:
@@ -467,7 +403,7 @@ class _Writer:
         return f"{where}: {what}".rstrip(": ")
 
     def _source(self, title: str, signature: list[str], loops: list[str]) -> str:
-        names = [name for name, _ in self._given_constants()]
+        names = [name for name, _ in self.constants.values()]
         text = [f'"""{title}"""', "", "import numpy as np", *sorted(self.imports), "", ""]
         for function in [*helpers(loops), *loops]:
             text += [function, "", ""]
@@ -475,14 +411,11 @@ class _Writer:
         text += [f"    {line}" for line in (*_aliases(self.called), *self.setup)]
         text += [""] if self.called or self.setup else []
         for residence in self.program.residences:
-            if residence.now in self.used and len(residence.parts) > 1:
-                parts = ", ".join(self.names[part] + _order(part) for part in residence.parts)
-                text += textwrap.wrap(
-                    f"{self.names[residence.now]} holds, one after the other: {parts}",
-                    width=108,
-                    initial_indent="    # ",
-                    subsequent_indent="    # ",
-                )
+            now, *parts = residence.now
+            if now in self.used and len(parts) > 1:
+                listed = ", ".join(self.names[part] + _order(part) for part in parts)
+                note = f"{self.names[now]} holds, one after the other: {listed}"
+                text += [f"    # {line}" for line in textwrap.wrap(note, 102)]
         step = [*call_text("def step", signature, ":"), *_commented(self.lines)]
         for lines in (*self.inner, step):
             text += [*(f"    {line}" for line in lines), ""]
@@ -518,10 +451,6 @@ def _is_short(array: Any) -> bool:
     """Tell whether an array may be written out: nothing of it is lost."""
     plain = array.dtype.kind in "fiub" and bool(array.flags.c_contiguous) and 0 < array.size <= SHORT
     return plain and bool(np.all(np.isfinite(array)))
-
-
-def _is_generic(arg: Any) -> bool:
-    return isinstance(getattr(arg, "example", arg), np.generic)
 
 
 def _resolved(module: Any, path: str) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..rules.shapes import astype
-from .loops import BOOL, TEXTS, Loop, operand_types
+from .facts import facts
+from .loops import BOOL, Loop, operand_types
 from .naming import Unique
 from .standin import Traced
 from .trace import Call
@@ -116,7 +117,7 @@ def _expression(call: Call, texts: dict[Traced, str]) -> str:
     if call.fn is astype:
         return _converted(call.args[0], call.out.dtype, texts)
     operands = [_converted(arg, kind, texts) for arg, kind in zip(call.args, kinds, strict=True)]
-    return TEXTS[call.fn].format(*operands)
+    return facts(call.fn).loop.format(*operands)
 
 
 def _converted(arg: Any, kind: np.dtype[Any], texts: dict[Traced, str]) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .simplify import is_elementwise
+from .facts import is_elementwise
+from .program import Program, example
 from .standin import Traced
 from .trace import Call
 
 
-def flattened(calls: list[Call]) -> list[Call]:
+def flattened(program: Program) -> None:
     """Let calls that broadcast axes of length one, or reduce a single row, work on flat views instead."""
     views: dict[tuple[Traced, tuple[int, ...]], Traced] = {}
     done: list[Call] = []
@@ -29,7 +30,7 @@ def flattened(calls: list[Call]) -> list[Call]:
             done.append(call)
         return views[value, shape]
 
-    for call in calls:
+    for call in program.calls:
         out = call.out
         row = _is_row_reduction(call)
         if not row and not _broadcasts_units(call):
@@ -37,7 +38,7 @@ def flattened(calls: list[Call]) -> list[Call]:
             continue
         length = () if row else (out.size,)
         size = call.args[0].size if row else out.size
-        args = tuple(view(arg, _flat(arg, size)) for arg in call.args)
+        args = tuple(view(arg, (size,) if np.size(example(arg)) == size else ()) for arg in call.args)
         flat = Call(call.fn, args, {}, call.place, call.node)
         flat.out = Traced(out.tracing, out.example.reshape(length), flat, out.name)
         flat.errors = call.errors
@@ -45,23 +46,19 @@ def flattened(calls: list[Call]) -> list[Call]:
         call.lender = flat.out
         call.fn, call.args, call.kwargs = np.reshape, (flat.out, out.shape), {}
         done.append(call)
-        views[out, length] = flat.out
-    return done
-
-
-def _flat(arg: Any, size: int) -> tuple[int, ...]:
-    return (size,) if np.size(getattr(arg, "example", arg)) == size else ()
+        views[out, length] = flat.out  # the next call may go on with this one, and what is in between is dead
+    program.calls = done
 
 
 def _contiguous(arg: Any) -> bool:
-    example = getattr(arg, "example", arg)
-    return not isinstance(example, np.ndarray) or bool(type(arg) is Traced and example.flags.c_contiguous)
+    array = example(arg)
+    return not isinstance(array, np.ndarray) or bool(type(arg) is Traced and array.flags.c_contiguous)
 
 
 def _broadcasts_units(call: Call) -> bool:
     """Tell whether an elementwise call's arguments differ in axes of length one, or are single elements."""
     out = call.out
-    if not is_elementwise(call) or call.kwargs or not isinstance(out.example, np.ndarray) or out.size < 2:
+    if not is_elementwise(call.fn) or call.kwargs or not isinstance(out.example, np.ndarray) or out.size < 2:
         return False
     shapes = [np.shape(arg.example) for arg in call.args if type(arg) is Traced]
     arrays = [shape for shape in shapes if shape != ()]

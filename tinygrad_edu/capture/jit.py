@@ -24,13 +24,15 @@ from ..transforms import forgetful_node
 from .arguments import Connected, Out, describe, outputs_of, stand_in_for
 from .driver import MISSED, Prepared
 from .emit import emit
-from .program import build, without_examples
+from .passes import build, without_examples
+from .program import Emitter
 from .report import Report, report
 from .standin import CaptureError, Traced, refuse
 from .trace import Foreign, Trace, trace
 from .watch import Link, Test, links, tensors_below
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
+EMITTER: Emitter = emit  # another one would be put here
 DECORATE: Any = object()  # stands for "no function given"
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
 
@@ -139,7 +141,7 @@ class Jitted:
                 program.inputs.get(program.plan.root.get(value, value)) if type(value) is Traced else None
             )
             out.lent = source is not None and source.kind == "argument"
-        emitted = emit(program, f"{self.name}, as one NumPy program.", names)
+        emitted = EMITTER(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
         test = Test(found, program.tensors, program.facts)

@@ -6,27 +6,20 @@ makes one call of a `Loop` of them (`emit_loops` writes it). Only operations are
 prescribes to the last bit, so that the loop gives what the calls gave.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..rules.shapes import astype
-from .simplify import reads
+from .facts import facts
+from .program import Program, example, readers, reads
 from .standin import PLAIN, Traced
 from .trace import Call
 
 LONGEST = 24  # calls in a loop: longer ones compile slowly
 
-# how a call is written for one element
-TEXTS: dict[Any, str] = {
-    **{np.add: "{0} + {1}", np.subtract: "{0} - {1}", np.multiply: "{0} * {1}", np.divide: "{0} / {1}"},
-    **{np.negative: "-{0}", np.square: "{0} * {0}", np.sqrt: "np.sqrt({0})", np.absolute: "abs({0})"},
-    **{np.greater: "{0} > {1}", np.greater_equal: "{0} >= {1}", np.less: "{0} < {1}"},
-    **{np.less_equal: "{0} <= {1}", np.equal: "{0} == {1}", np.not_equal: "{0} != {1}"},
-    **{np.where: "{1} if {0} else {2}", astype: "{0}"},
-    **{np.maximum: "larger({0}, {1})", np.minimum: "smaller({0}, {1})"},
-}
 BOOL, FLOATS = np.dtype(bool), (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -55,31 +48,37 @@ def each_call(calls: Iterable[Call]) -> Iterator[Call]:
             yield from call.fn.calls
 
 
-def looped(calls: list[Call], kept: Iterable[Traced]) -> list[Call]:
-    """Join calls that follow each other into loops. What is `kept` is read from outside the program."""
-    kept = set(kept)
-    readers: dict[Traced, list[Call]] = {}
-    for call in calls:
-        for value in reads(call):
-            readers.setdefault(value, []).append(call)
-    done: list[Call] = []
-    steps: list[Call] = []  # of the loop that is being put together
-    for part in _postponed(calls, readers, kept):
-        if can_come_before(part[-1], steps):
-            done += part
+def looped(program: Program) -> None:
+    """Join calls that follow each other into loops."""
+    kept = set(program.wanted())  # the loop has to write them to memory
+    users = readers(program.calls)
+    groups = grouped(_postponed(program.calls, users, kept), is_joinable, LONGEST)
+    program.calls = [_one(group, users, kept) for group in groups]
+
+
+def grouped(
+    parts: Iterable[list[Call]], fits: Callable[[Call], bool], longest: float = math.inf
+) -> Iterator[list[Call]]:
+    """Put calls together that follow each other, fit, and have results of one shape."""
+    group: list[Call] = []
+    for part in parts:
+        last = part[-1]
+        if can_come_before(last, group):  # and so need not end the group
+            yield part
             continue
-        fits = is_joinable(part[-1]) and len(steps) + len(part) <= LONGEST
-        if steps and not (fits and part[-1].out.shape == steps[-1].out.shape):
-            done.append(_one(steps, readers, kept))
-            steps = []
-        if is_joinable(part[-1]):
-            steps = steps + part
+        fit, room = fits(last), len(group) + len(part) <= longest
+        if group and not (fit and room and last.out.shape == group[-1].out.shape):
+            yield group
+            group = []
+        if fit:
+            group = group + part
         else:
-            done += part
-    return [*done, _one(steps, readers, kept)] if steps else done
+            yield part
+    if group:
+        yield group
 
 
-def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]) -> list[list[Call]]:
+def _postponed(calls: list[Call], users: dict[Traced, list[Call]], kept: set[Traced]) -> list[list[Call]]:
     """Put each call whose result is read just once right before its reader, if the two can be joined."""
     waiting: dict[Traced, list[Call]] = {}  # results that are not computed yet, and the calls that will do it
     done: list[list[Call]] = []
@@ -89,7 +88,7 @@ def _postponed(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[T
             done += parts
             parts = []
         steps = [step for part in parts for step in part] + [call]
-        reader = readers.get(call.out, [])
+        reader = users.get(call.out, [])
         alone = len(reader) == 1 and call.out not in kept and len(steps) < LONGEST
         if alone and is_joinable(call) and is_joinable(reader[0]) and reader[0].out.shape == call.out.shape:
             waiting[call.out] = steps
@@ -109,13 +108,14 @@ def can_come_before(call: Call, steps: list[Call]) -> bool:
     return (is_view or of_numbers) and made.isdisjoint(reads(call))
 
 
-def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]) -> Call:
+def _one(calls: list[Call], users: dict[Traced, list[Call]], kept: set[Traced]) -> Call:
     """Return one call for several, which stands where the last of them stood."""
     last = calls[-1]
     if len(calls) == 1:
         return last
     inside = set(calls)
-    outs = [c.out for c in calls if c.out in kept or not inside.issuperset(readers.get(c.out, ()))]
+    uses = {call.out: users.get(call.out, ()) for call in calls}
+    outs = [out for out in uses if out in kept or not uses[out] or not inside.issuperset(uses[out])]
     loop: Any = Loop(calls, outs)
     call = Call(loop, tuple(loop.inputs), {}, last.place, last.node)
     call.scope, call.out = last.scope, last.out
@@ -125,11 +125,10 @@ def _one(calls: list[Call], readers: dict[Traced, list[Call]], kept: set[Traced]
 def is_joinable(call: Call) -> bool:
     """Tell whether a call can be part of a loop: it is exact, and of arrays of floating-point numbers."""
     out = call.out.example
-    if call.fn not in TEXTS or call.kwargs or call.errors or type(out) is not np.ndarray:
+    if not facts(call.fn).loop or call.kwargs or call.errors or type(out) is not np.ndarray:
         return False
-    if not out.size or not out.ndim:
-        return False
-    return operand_types(call) is not None and out.dtype in (BOOL, *FLOATS)
+    fits = out.size and out.ndim and out.dtype in (BOOL, *FLOATS)
+    return bool(fits) and operand_types(call) is not None
 
 
 def operand_types(call: Call) -> list[np.dtype[Any]] | None:
@@ -149,10 +148,10 @@ def operand_types(call: Call) -> list[np.dtype[Any]] | None:
 
 def _kind(arg: Any) -> Any:
     """Return the type of an argument's elements; Python's own for its numbers; None if not for a loop."""
-    example = arg.example if type(arg) is Traced else arg
-    if type(example) in PLAIN:
-        whole = type(arg) is Traced and type(example) is int  # Numba rounds it once to float32, NumPy twice
-        return None if whole else BOOL if type(example) is bool else type(example)
-    constant = type(arg) is not Traced and np.ndim(example)  # arrays have to come in as arguments
-    dtype = None if constant else getattr(example, "dtype", None)
+    value = example(arg)
+    if type(value) in PLAIN:
+        whole = type(arg) is Traced and type(value) is int  # Numba rounds it once to float32, NumPy twice
+        return None if whole else BOOL if type(value) is bool else type(value)
+    constant = type(arg) is not Traced and np.ndim(value)  # arrays have to come in as arguments
+    dtype = None if constant else getattr(value, "dtype", None)
     return dtype if dtype in (BOOL, *FLOATS) else None

@@ -12,19 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..recording import LEAF
+from ..rules import function_name
 from ..source import Sources
+from .facts import facts
 from .loops import each_call
 from .program import Program
 from .standin import Traced
 from .trace import Draw
-
-AFTER = {  # what results are called after the functions that made them
-    **{"matmul": "product", "dot": "product", "vdot": "product", "exp": "powers", "log": "logs"},
-    **{"sum": "total", "add": "total", "subtract": "difference", "multiply": "scaled", "divide": "ratio"},
-    **{"maximum": "largest", "greater": "mask", "astype": "converted", "getitem": "part"},
-    **{"sub": "rest", "mul": "scaled", "pow": "power", "truediv": "ratio", "neg": "negative"},
-}
-
 
 sources = Sources()
 
@@ -72,7 +66,7 @@ class Wishes(dict[Traced, str]):
                 self.wish(value, sources.assigned(node.place))
         for value, gradient, _ in program.names:
             if type(value) is Traced:
-                self.wish(gradient, f"d_{names.get(value) or self.get(value) or self.plain(value)}")
+                self.wish(gradient, f"d_{self.best(value)}")
         for call in program.calls:  # what is turned afterwards to become what has a name
             if call.fn is np.transpose and call.out in self:
                 self.wish(call.args[0], f"{self[call.out]}_T")
@@ -81,6 +75,10 @@ class Wishes(dict[Traced, str]):
         """Note a name for a value, if it is one and has no better name."""
         if name and type(value) is Traced and value not in self.names:
             self.setdefault(value, name)
+
+    def best(self, value: Traced) -> str:
+        """Return what a value should be called: by its name, a wish, or after the function that made it."""
+        return self.names.get(value) or self.get(value) or self.plain(value)
 
     def plain(self, value: Traced) -> str:
         """Name a value after the function that made it."""
@@ -91,8 +89,8 @@ class Wishes(dict[Traced, str]):
             base = self.names.get(call.args[0]) or self.get(call.args[0]) or "view"
             return f"{base}_T" if call.fn is np.transpose else f"{base}_{len(call.out.shape)}d"
         of = getattr(call.fn, "__self__", None)
-        name = call.name if not isinstance(of, np.ufunc) else "sum" if of is np.add else of.__name__
-        return AFTER.get(name, name)
+        fn = of if isinstance(of, np.ufunc) else call.fn
+        return facts(fn).result or function_name(fn).rpartition(".")[2]
 
 
 def _in_layer(node: Any) -> str | None:

@@ -4,88 +4,67 @@ An optimizer does the same to every parameter, so that its calls for all of them
 at once; `packed` finds such calls. Where the parameters then live, `homes` says.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .simplify import is_elementwise, reads
+from .facts import is_elementwise
+from .program import Joined, Program, example, readers, reads
 from .standin import PLAIN, Traced
 from .trace import Call
 
 
-class Group(NamedTuple):
-    """Updates made by the same calls: one flat call for each, and what lies where in the flat arrays.
-
-    `tensors[role][i]` is the Tensor of family i that plays a role (parameter, momentum, ...); `before` and
-    `after` are the values of all families, by role. `leaves` are flat arrays of what else is read, gradients
-    above all, each with its parts.
-    """
-
-    tensors: list[list[Any]]
-    before: list[Traced]
-    after: list[Traced]
-    leaves: list[tuple[Traced, list[Traced]]]
-
-
-def packed(
-    calls: list[Call],
-    updates: Sequence[tuple[Any, Traced]],
-    kept: Iterable[Traced],
-    stand_ins: dict[int, Traced],
-) -> tuple[list[Call], list[Group]]:
-    """Join the updates that are made alike. `kept` are values that are returned, and must stay apart."""
-    region = _region(calls, [value for _, value in updates], set(kept))
-    families = _families(region)
-    updated = {value: tensor for tensor, value in updates}
-    alike: dict[Any, list[_Family]] = {}
+def packed(program: Program) -> None:
+    """Join the updates that are made alike."""
+    stand_ins = program.stand_ins()
     tensors = set(stand_ins.values())
-    for members in families:
+    times = Counter(id(value) for _, value in program.updates)  # two Tensors of one value stay apart
+    updated = {v: tensor for tensor, v in program.updates if type(v) is Traced and times[id(v)] == 1}
+    alike: dict[Any, list[_Family]] = {}
+    for members in _families(_region(program, set(updated))):
         family = _described(members, updated, stand_ins, tensors)
         if family is not None:
             alike.setdefault(family.signature, []).append(family)
-    joined = [same for same in alike.values() if len(same) > 1]
-    gone = {call for same in joined for family in same for call in family.calls}
-    groups, added = [], []
-    for same in joined:
-        group, lines = _join(same, stand_ins)
-        groups.append(group)
-        added += lines
-    return [call for call in calls if call not in gone] + added, groups
+    families = [same for same in alike.values() if len(same) > 1]
+    gone = {call for same in families for family in same for call in family.calls}
+    program.calls = [call for call in program.calls if call not in gone]
+    for same in families:  # at the end, when every gradient is there
+        joined, lines = _join(same, stand_ins)
+        program.joined.append(joined)
+        program.calls += lines
+    at_home = {id(tensor) for joined in program.joined for role in joined.tensors for tensor in role}
+    program.updates = [(tensor, value) for tensor, value in program.updates if id(tensor) not in at_home]
 
 
-def _region(calls: list[Call], ends: list[Traced], kept: set[Traced]) -> list[Call]:
-    """List the elementwise calls whose results go into nothing but updates."""
-    readers: dict[Traced, list[Call]] = {}
-    for call in calls:
-        for value in reads(call):
-            readers.setdefault(value, []).append(call)
+def _region(program: Program, ends: set[Traced]) -> list[Call]:
+    """List the elementwise calls whose results go into nothing but updates.
+
+    What somebody else reads must be there before the end, and in an array of its own.
+    """
+    calls, handed_out = program.calls, set(program.handed_out())
+    found = readers(calls)
     inside: set[Call] = set()
-    wanted = set(ends)
-    for call in reversed(calls):
+    for call in reversed(calls):  # readers come before what they read
         out = call.out
-        users = readers.get(out, [])
+        users = found.get(out, [])
         if (
-            is_elementwise(call)
+            is_elementwise(call.fn)
             and not call.kwargs
             and call.errors is None
             and isinstance(out.example, np.ndarray)
-            and out not in kept
-            and (users or out in wanted)
+            and out not in handed_out
+            and (users or out in ends)
             and all(user in inside for user in users)
-            and all(_scalar(arg) or np.shape(_example(arg)) == out.shape for arg in call.args)
+            and all(_scalar(arg) or np.shape(example(arg)) == out.shape for arg in call.args)
             and _dense(out.example)
         ):
             inside.add(call)
     return [call for call in calls if call in inside]
 
 
-def _example(arg: Any) -> Any:
-    return arg.example if type(arg) is Traced else arg
-
-
 def _scalar(arg: Any) -> bool:
-    return type(_example(arg)) in PLAIN or isinstance(_example(arg), np.generic)
+    return type(example(arg)) in PLAIN or isinstance(example(arg), np.generic)
 
 
 def _dense(array: Any) -> bool:
@@ -114,23 +93,27 @@ def _families(region: list[Call]) -> list[list[Call]]:
     return list(members.values())
 
 
-class _Family:
-    """The calls that update one parameter and its state, described so that equal signatures can be joined."""
+class _Family(NamedTuple):
+    """The calls that update one parameter and its state; those of equal signatures can be joined."""
 
-    def __init__(self, calls: list[Call], arrays: list[Traced], roles: list[Any], before: dict[Traced, int]):
-        self.calls, self.arrays, self.roles, self.before = calls, arrays, roles, before
-        self.signature: Any = None
+    signature: Any
+    calls: list[Call]
+    arrays: list[Traced]
+    roles: list[tuple[int, Any]]  # the number of a call, and the Tensor that it updates
+    before: dict[Traced, int]
 
 
 def _described(
     calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced], tensors: set[Traced]
-) -> "_Family | None":
-    """Describe a family; None if it cannot be joined with others."""
+) -> _Family | None:
+    """Describe a family by what is the same in others; None if it cannot be joined with any."""
     numbers = {call.out: i for i, call in enumerate(calls)}
     roles = [(i, updated[call.out]) for i, call in enumerate(calls) if call.out in updated]
     arrays: dict[Traced, int] = {}
-    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles) if id(tensor) in stand_ins}
+    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles)}
     first = calls[0].out.example
+    if any(value.example.strides != first.strides for value in (*numbers, *before)):
+        return None  # elements would not meet their own
     signature: list[Any] = [first.dtype]
     for call in calls:
         spelled: list[Any] = [call.fn, call.out.dtype]
@@ -146,19 +129,15 @@ def _described(
             elif arg in before:
                 spelled.append(("before", before[arg]))
             elif arg in tensors or arg.example.strides != first.strides:
-                return None
+                return None  # another family may change that Tensor
             else:
                 spelled.append(("leaf", arrays.setdefault(arg, len(arrays)), arg.dtype))
         signature.append(tuple(spelled))
-    same_order = all(call.out.example.strides == first.strides for call in calls)
-    if not same_order or any(stand_ins[id(t)].example.strides != first.strides for _, t in roles):
-        return None
-    family = _Family(calls, list(arrays), roles, before)
-    family.signature = (*signature, tuple(i for i, _ in roles), tuple(before.values()))
-    return family
+    signature += [tuple(i for i, _ in roles), tuple(before.values())]
+    return _Family(tuple(signature), calls, list(arrays), roles, before)
 
 
-def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Group, list[Call]]:
+def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Joined, list[Call]]:
     """Write the calls of families with one signature as calls on flat arrays."""
     first = families[0]
     total = sum(family.calls[0].out.size for family in families)
@@ -177,10 +156,10 @@ def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Group,
         line.out = now[call.out] = flat(call.out, call.out.name)
         line.out.call = line
         lines.append(line)
-    group = Group(
+    joined = Joined(
         [[family.roles[i][1] for family in families] for i in range(len(first.roles))],
         before,
         [now[first.calls[i].out] for i, _ in first.roles],
         [(whole, [family.arrays[i] for family in families]) for i, whole in enumerate(leaves)],
     )
-    return group, lines
+    return joined, lines

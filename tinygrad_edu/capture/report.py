@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .emit import Emitted
+from .facts import facts
 from .loops import Loop
-from .memory import VIEWS
-from .program import Program
+from .program import Emitted, Program, example
 from .standin import traced_in
 from .trace import Call
 
@@ -34,7 +33,8 @@ class Report:
     def __str__(self) -> str:
         rows, before = [f"{'pass':26}{'calls left':>13}{'removed':>10}"], 0
         for name, left in self.passes:
-            rows.append(f"{name:26}{left:13,}{'' if before == 0 else f'{before - left:,}':>10}")
+            if left != before:  # passes that had nothing to do are left out
+                rows.append(f"{name:26}{left:13,}{'' if before == 0 else f'{before - left:,}':>10}")
             before = left
         rows.append(f"{'buffers':26}{self.buffers:13,}{self.nbytes:>14,} bytes")
         rows.append(f"{'floating-point operations':26}{self.flops:13,}")
@@ -46,7 +46,7 @@ class Report:
 
 def report(program: Program, emitted: Emitted) -> Report:
     """Count what a program does."""
-    working = [call for call in program.calls if call.fn not in VIEWS]
+    working = [call for call in program.calls if not facts(call.fn).view]
     return Report(
         len(working), program.counts, emitted.buffers, emitted.nbytes, sum(map(operations, program.calls))
     )
@@ -57,11 +57,11 @@ def operations(call: Call) -> int:
     if isinstance(call.fn, Loop):
         return sum(map(operations, call.fn.calls))
     out, inputs = call.out.example, traced_in(call.args)
-    if isinstance(out, tuple) or call.fn in VIEWS or getattr(out, "dtype", np.dtype(int)).kind != "f":
+    if isinstance(out, tuple) or facts(call.fn).view or getattr(out, "dtype", np.dtype(int)).kind != "f":
         return 0
-    first = np.shape(getattr(call.args[0], "example", call.args[0]))
-    if call.fn in (np.matmul, np.dot) and first:
-        return 2 * int(np.size(out)) * int(first[-1])
+    if call.fn in (np.matmul, np.dot):
+        first = np.shape(example(call.args[0]))
+        return 2 * int(np.size(out)) * int(first[-1] if first else 1)
     if isinstance(getattr(call.fn, "__self__", None), np.ufunc) or call.fn is np.vdot:
         return max((int(np.size(v.example)) for v in inputs), default=0)
     return math.prod(np.shape(out))

@@ -6,145 +6,102 @@ gradient rule asks for again), `without_dead` drops what nobody reads. Constants
 input went into was computed while tracing, and not written down.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import contextlib
+import functools
+import inspect
+from typing import Any
 
 import numpy as np
 
+from ..containers import leaves, structure, tree_map
 from ..rules.shapes import astype
+from .facts import SHEET, Function, facts, is_elementwise
+from .program import Program, example, kind, reads
 from .standin import PLAIN, Traced, traced_in
-from .trace import Call, Draw, Record
+from .trace import Call, Draw
 
-Function = Callable[..., Any]
 NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults
-
-REDUCTIONS: dict[Function, np.ufunc] = {
-    np.sum: np.add,
-    np.max: np.maximum,
-    np.min: np.minimum,
-    np.amax: np.maximum,
-    np.amin: np.minimum,
-    np.prod: np.multiply,
-    np.any: np.logical_or,
-    np.all: np.logical_and,
-}
+signature = functools.cache(inspect.signature)
 
 
-class Simplified(NamedTuple):
-    """The calls that are left, what stands for values now, and how many calls each pass left.
-
-    `current` is for values that are read on, `outward` for those that are handed out: where the caller would
-    have got a copy that the program needs none of, he gets one all the same.
-    """
-
-    calls: list[Call]
-    current: Callable[[Any], Any]
-    outward: Callable[[Any], Any]
-    counts: list[tuple[str, int]]
-
-
-def simplify(record: Record) -> Simplified:
-    """Run the passes of this module."""
-    counts = [("traced", len(record.calls))]
-    now: dict[Traced, Any] = {}
-    handed: dict[Traced, Any] = {}
-    copies: set[Traced] = set()  # arrays of their own that are, or look at, another value's array now
-
-    def current(value: Any) -> Any:
-        return substituted(value, now)
-
-    def outward(value: Any) -> Any:
-        return current(substituted(value, handed))
-
-    calls = with_algebra(record.calls, now, copies)
-    counts.append(("algebra", len(calls)))
-    calls = without_repeats(calls, now, copies)
-    counts.append(("common subexpressions", len(calls)))
-    given = [record.result, [gradient for _, gradient in record.gradients]]
-    for value in dict.fromkeys(traced_in(given)):
-        if value in copies and isinstance(value.example, np.ndarray):
-            copy = Call(astype, (current(value), value.dtype), {}, None)
-            copy.out = handed[value] = Traced(value.tracing, value.example, copy, value.name)
-            calls.append(copy)
-    wanted = [outward(given), current([value for _, value in record.updates])]
-    calls = without_dead(calls, traced_in(wanted))
-    counts.append(("dead code", len(calls)))
-    return Simplified(calls, current, outward, counts)
-
-
-def with_algebra(calls: list[Call], now: dict[Traced, Any], copies: set[Traced]) -> list[Call]:
+def with_algebra(program: Program) -> None:
     """Lower every call, and leave out those whose result equals another value."""
     kept: list[Call] = []
-    for call in calls:
-        _note_copies(call, copies)
-        looking = call.lender is not None
-        _substitute(call, now)
+    for call in program.calls:
+        _substitute(call, program)
+        is_view = call.lender is not None
         lowered(call)
-        fn = call.fn
         replacement = smaller(call)
-        if not looking and (replacement is not call.out or call.fn is not fn):
-            copies.add(call.out)
+        # the result of a sum over one element, say, was an array of its own, and is now its argument's
+        if not is_view and (replacement is not call.out or call.lender is not None):
+            program.copies.add(call.out)
         if replacement is call.out:
             kept.append(call)
         else:
-            now[call.out] = replacement
-    return kept
+            program.now[call.out] = replacement
+    program.calls = kept
 
 
-def _note_copies(call: Call, copies: set[Traced]) -> None:
-    """Note that what looks at a copy looks at memory that is not its own any more."""
+def _substitute(call: Call, program: Program) -> None:
+    """Let a call read what stands for its arguments now; what looks at a copy is as little its own."""
     several = isinstance(call.out.example, (list, tuple))
-    if call.lender in copies or (several and not copies.isdisjoint(traced_in(call.args))):
-        copies.add(call.out)
-
-
-def _substitute(call: Call, now: dict[Traced, Any]) -> None:
-    """Let a call read what stands for its arguments now."""
+    if call.lender in program.copies or (several and not program.copies.isdisjoint(traced_in(call.args))):
+        program.copies.add(call.out)
+    now = program.now
     call.args, call.kwargs = substituted(call.args, now), substituted(call.kwargs, now)
     call.lender = substituted(call.lender, now)
 
 
 def substituted(value: Any, now: dict[Traced, Any]) -> Any:
     """Return an argument with values replaced by what stands for them."""
-    kind = type(value)
-    if kind is Traced:
-        while type(value) is Traced and value in now:
-            value = now[value]
-        return value
-    if kind is list or isinstance(value, tuple):
-        items = [substituted(item, now) for item in value]
-        return kind(*items) if hasattr(value, "_fields") else kind(items)
-    if kind is dict:
-        return {key: substituted(item, now) for key, item in value.items()}
-    if kind is slice:
-        return slice(*substituted((value.start, value.stop, value.step), now))
-    return value
+
+    def follow(leaf: Any) -> Any:
+        while type(leaf) is Traced and leaf in now:
+            leaf = now[leaf]
+        return leaf
+
+    return tree_map(follow, value)
+
+
+def by_place(call: Call) -> None:
+    """Give arguments by place that were given by name, where the passes look for them by place."""
+    fn = call.fn
+    if fn in SHEET and call.kwargs and (not call.args or fn in (np.transpose, np.swapaxes)):
+        with contextlib.suppress(ValueError):  # no signature: older versions of NumPy tell none of some
+            bound = signature(fn).bind(*call.args, **call.kwargs)
+            call.args, call.kwargs = bound.args, bound.kwargs
 
 
 def lowered(call: Call) -> None:
     """Replace a function of NumPy's that is written in Python by the faster call that it makes inside."""
     fn, args, kwargs = call.fn, call.args, call.kwargs
-    if fn in REDUCTIONS and isinstance(args[0], Traced) and isinstance(args[0].example, np.ndarray):
-        given = dict(zip(_reduction_names(fn), args[1:], strict=False)) | kwargs
+    inside: Any = facts(fn).inside
+    if fn is np.transpose and len(args) > 1 and args[1] is None:
+        call.args = args[:1]
+    elif fn is np.matmul and not kwargs and _are_matrices(*args):
+        call.fn = inside  # the same product, by a shorter way to BLAS
+    elif fn is np.copy and not kwargs and _keeps_order(*args):
+        call.fn, call.args = inside, args[:1]
+    elif isinstance(getattr(inside, "__self__", None), np.ufunc) and _is_array(args[0]):
+        given = dict(signature(fn).bind(*args, **kwargs).arguments)
+        array = given.pop("a")
         given = {key: value for key, value in given.items() if value is not NO_VALUE and value is not None}
-        given.setdefault("axis", None)
+        given.setdefault("axis", None)  # all axes, which is not what the ufunc does without
         if given.get("keepdims") is False:
             del given["keepdims"]
         if isinstance(given["axis"], tuple) and len(given["axis"]) == 1:
             (given["axis"],) = given["axis"]
-        if fn not in (np.any, np.all) or args[0].dtype.kind == "b":
-            call.fn, call.args, call.kwargs = REDUCTIONS[fn].reduce, args[:1], given
-    elif fn is np.transpose and len(args) > 1 and args[1] is None:
-        call.args = args[:1]
-    elif fn is np.matmul and not kwargs and _are_matrices(*args):
-        call.fn = np.dot  # the same product, by a shorter way to BLAS
-    elif fn is np.copy and not kwargs and _keeps_order(*args):
-        call.fn, call.args = np.positive, args[:1]
+        if fn not in (np.any, np.all) or array.dtype.kind == "b":  # else they convert to booleans on the way
+            call.fn, call.args, call.kwargs = inside, (array,), given
+
+
+def _is_array(arg: Any) -> bool:
+    return isinstance(arg, Traced) and isinstance(arg.example, np.ndarray)
 
 
 def _are_matrices(*args: Any) -> bool:
     """Tell whether factors are matrices of one type, in one block of memory, which BLAS takes as they are."""
-    arrays = [arg.example if type(arg) is Traced else arg for arg in args]
+    arrays = [example(arg) for arg in args]
     kinds = {getattr(array, "dtype", None) for array in arrays}
     return kinds in ({np.dtype(np.float32)}, {np.dtype(np.float64)}) and all(
         array.ndim == 2 and (array.flags.c_contiguous or array.flags.f_contiguous) for array in arrays
@@ -153,18 +110,10 @@ def _are_matrices(*args: Any) -> bool:
 
 def _keeps_order(array: Any, order: str = "K") -> bool:
     """Tell whether a copy lies in memory as the original does, and can be made by np.positive."""
-    if not isinstance(getattr(array, "example", array), np.ndarray):
+    if not isinstance(example(array), np.ndarray):
         return False
     flags, kind = array.flags, array.dtype.kind
     return kind in "fiu" and bool(flags.c_contiguous or (order == "K" and flags.f_contiguous))
-
-
-def _reduction_names(fn: Function) -> tuple[str, ...]:
-    if fn in (np.sum, np.prod):
-        return "axis", "dtype", "out", "keepdims", "initial", "where"
-    if fn in (np.any, np.all):
-        return "axis", "out", "keepdims", "where"
-    return "axis", "out", "keepdims", "initial", "where"
 
 
 def smaller(call: Call) -> Any:
@@ -179,13 +128,14 @@ def smaller(call: Call) -> Any:
         inner = args[0].call
         if inner.fn is fn and inner.args[1:] == args[1:] and _undoes_itself(fn, args):
             return inner.args[0]
-    if isinstance(fn, np.ufunc) and fn.signature is None and not call.kwargs:
+    if is_elementwise(fn) and not call.kwargs:
         call.args = args = _unspread(call)
-        real = getattr(out, "dtype", np.dtype(float)).kind != "c"
-        if real and fn in (np.multiply, np.divide) and _is_one(args[1]) and _same_kind(args[0], out):
-            return args[0]
-        if real and fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
-            return args[1]
+        # complex numbers are left alone: (inf + 0j) * 1 has a NaN in it
+        if fn in (np.multiply, np.divide) and getattr(out, "dtype", np.dtype(float)).kind != "c":
+            if _is_one(args[1]) and _same_kind(args[0], out):
+                return args[0]
+            if fn is np.multiply and _is_one(args[0]) and _same_kind(args[1], out):
+                return args[1]
     if _reduces_nothing(call):
         call.fn, call.args, call.kwargs = np.reshape, (args[0], out.shape), {}
         out.example = args[0].example.reshape(out.shape)
@@ -198,23 +148,25 @@ def smaller(call: Call) -> Any:
 
 def _reduces_nothing(call: Call) -> bool:
     """Tell whether a sum or maximum goes over single elements, so that it leaves them as they are."""
-    reduces = getattr(call.fn, "__name__", "") == "reduce" and isinstance(call.out.example, np.ndarray)
-    plain = set(call.kwargs) <= {"axis", "keepdims"} and isinstance(call.args[0], Traced)
-    plain = plain and getattr(call.fn, "__self__", None) in REDUCTIONS.values()
-    same: bool = (
-        reduces and plain and call.args[0].size == call.out.size and call.args[0].dtype == call.out.dtype
-    )
-    return same and isinstance(call.args[0].example, np.ndarray)
+    of = getattr(call.fn, "__self__", None)
+    if not isinstance(of, np.ufunc) or call.fn.__name__ != "reduce" or not facts(of).keeps_one:
+        return False
+    array, out = call.args[0], call.out
+    if not _is_array(array) or not set(call.kwargs) <= {"axis", "keepdims"}:
+        return False
+    return _is_array(out) and bool(array.size == out.size) and array.dtype == out.dtype
 
 
 def _same_kind(value: Any, out: Traced) -> bool:
-    """Tell whether a value may take the place of another: the same shape, dtype and memory layout."""
+    """Tell whether a value may take the place of another: the same shape, dtype and memory layout.
+
+    The layout counts, since sums go through an array as it lies in memory, and round accordingly.
+    """
     if not isinstance(value, Traced) or type(value.example) is not type(out.example):
         return False
     if type(value.example) in PLAIN:
         return True
-    same: bool = value.shape == out.shape and value.dtype == out.dtype
-    return same and value.example.strides == out.example.strides
+    return bool(kind(value) == kind(out))
 
 
 def _is_one(value: Any) -> bool:
@@ -222,6 +174,7 @@ def _is_one(value: Any) -> bool:
 
 
 def _undoes_itself(fn: Function, args: Any) -> bool:
+    """Tell whether a change of axes, made twice, leaves them as they were."""
     if fn is np.swapaxes:
         return True
     axes = args[1] if len(args) > 1 else None
@@ -241,65 +194,57 @@ def _unspread(call: Call) -> tuple[Any, ...]:
             inner = arg.call.args[0]
         elif _is_uniform(arg):
             inner = arg.dtype.type(arg.flat[0])
-        if inner is not arg and isinstance(getattr(inner, "example", inner), (np.ndarray, np.generic)):
-            rest = found[:i] + found[i + 1 :]
-            if np.broadcast_shapes(_shape(inner), *map(_shape, rest)) == shape:
+        if inner is not arg and isinstance(example(inner), (np.ndarray, np.generic)):
+            others = found[:i] + found[i + 1 :]
+            if np.broadcast_shapes(_shape(inner), *map(_shape, others)) == shape:
                 found[i] = inner
     if all(new is old for new, old in zip(found, call.args, strict=True)):
         return call.args
-    with np.errstate(all="ignore"):
-        again = call.fn(*(arg.example if type(arg) is Traced else arg for arg in found))
-    same = not isinstance(again, tuple) and getattr(again, "strides", ()) == getattr(
-        call.out.example, "strides", ()
-    )
+    with np.errstate(all="ignore"):  # NumPy chooses the order, and only a call tells which
+        again = call.fn(*map(example, found))
+    same = getattr(again, "strides", ()) == getattr(call.out.example, "strides", ())
     return tuple(found) if same else call.args
 
 
 def _is_uniform(array: Any) -> bool:
     """Tell whether all elements of a constant array are one number, also by the sign of zero."""
-    if (
-        not isinstance(array, np.ndarray)
-        or not array.ndim
-        or not array.size
-        or array.dtype.kind not in "fiub"
-    ):
+    if not isinstance(array, np.ndarray) or not array.ndim or not array.size:
+        return False
+    if array.dtype.kind not in "fiub":
         return False
     signs = array.dtype.kind != "f" or len(set(np.signbit(array).flat)) == 1
     return signs and bool((array == array.flat[0]).all())
 
 
 def _shape(arg: Any) -> tuple[int, ...]:
-    return np.shape(arg.example if type(arg) is Traced else arg)
+    return np.shape(example(arg))
 
 
-def without_repeats(calls: list[Call], now: dict[Traced, Any], copies: set[Traced]) -> list[Call]:
+def without_repeats(program: Program) -> None:
     """Drop calls that were made before with the same arguments."""
     seen: dict[Any, Traced] = {}
     kept: list[Call] = []
-    for call in calls:
-        _note_copies(call, copies)
-        _substitute(call, now)
+    for call in program.calls:
+        _substitute(call, program)
         key = call.pure and _key((call.fn, call.args, call.kwargs))
         if key and key in seen:
-            now[call.out] = seen[key]
-            if call.lender is None:
-                copies.add(call.out)
+            program.now[call.out] = seen[key]
+            if call.lender is None:  # two arrays of the caller's are one now
+                program.copies.add(call.out)
             continue
         if key:
             seen[key] = call.out
         kept.append(call)
-    return kept
+    program.calls = kept
 
 
-def _key(value: Any) -> Any:
+def _key(tree: Any) -> Any:
     """Return something hashable that is equal for equal arguments of a call."""
+    return (structure(tree), *map(_leaf_key, leaves(tree)))
+
+
+def _leaf_key(value: Any) -> Any:
     kind = type(value)
-    if kind is list or isinstance(value, tuple):
-        return (kind, *map(_key, value))
-    if kind is dict:
-        return (kind, *((key, _key(item)) for key, item in sorted(value.items())))
-    if kind is slice:
-        return (kind, _key(value.start), _key(value.stop), _key(value.step))
     if isinstance(value, (np.ndarray, np.generic)):
         short = value.size < 4096 and value.dtype.kind != "O"
         return (kind, value.shape, value.strides, value.dtype, value.tobytes() if short else id(value))
@@ -312,23 +257,29 @@ def _key(value: Any) -> Any:
     return (kind, repr(value)) if kind is float else (kind, value)  # 0.0 and -0.0 differ
 
 
-def without_dead(calls: list[Call], wanted: list[Traced]) -> list[Call]:
+def handed_out(program: Program) -> None:
+    """Let results be what stands for them now, or a copy of it where the caller would have got one.
+
+    He may write into one result without changing another, or an argument.
+    """
+    copies: dict[Traced, Any] = {}
+    for value in dict.fromkeys(program.handed_out()):
+        if value in program.copies and isinstance(value.example, np.ndarray):
+            copy = Call(astype, (substituted(value, program.now), value.dtype), {}, None)
+            copy.out = copies[value] = Traced(value.tracing, value.example, copy, value.name)
+            program.calls.append(copy)
+    # first the copies: what stands for another result may be one that needs a copy itself
+    given = substituted((program.result, program.gradients), copies)
+    program.result, program.gradients = substituted(given, program.now)
+    program.updates, program.names = substituted((program.updates, program.names), program.now)
+
+
+def without_dead(program: Program) -> None:
     """Drop calls whose results nobody reads; random numbers are drawn all the same, as without capture."""
-    needed = set(wanted)
+    needed = set(program.wanted())
     kept = []
-    for call in reversed(calls):
+    for call in reversed(program.calls):
         if call.out in needed or not call.pure:
-            needed.update(traced_in(call.args))
-            needed.update(traced_in(call.kwargs))
+            needed.update(reads(call))
             kept.append(call)
-    return kept[::-1]
-
-
-def reads(call: Call) -> list[Traced]:
-    """List the values that a call reads, each once."""
-    return list(dict.fromkeys(traced_in(call.args) + traced_in(call.kwargs)))
-
-
-def is_elementwise(call: Call) -> bool:
-    """Tell whether each element of the result depends on the matching elements of the arguments only."""
-    return isinstance(call.fn, np.ufunc) and call.fn.signature is None and call.fn.nout == 1
+    program.calls = kept[::-1]

@@ -20,6 +20,7 @@ from ..rules import function_name
 from ..rules.indexing import getitem
 from ..rules.shapes import astype
 from ..state import current_trace
+from .facts import METHODS, VALUES, facts
 
 Function = Callable[..., Any]
 PLAIN = (bool, int, float)
@@ -232,20 +233,6 @@ def traced_in(value: Any) -> list[Traced]:
     return [leaf for leaf in leaves(value) if type(leaf) is Traced]
 
 
-METHODS: dict[str, Function] = {
-    name: getattr(np, name)
-    for name in (
-        *("all", "any", "argmax", "argmin", "argsort", "argpartition", "clip", "conj", "conjugate"),
-        *("cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "prod", "ravel", "repeat", "round"),
-        *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "nonzero", "choose"),
-    )
-}
-VALUES = {
-    **dict.fromkeys(("item", "tolist", "tobytes", "dump", "dumps"), "return it, and read it outside"),
-    **dict.fromkeys(("fill", "put", "sort", "partition", "resize", "byteswap"), "use what NumPy returns"),
-}
-
-
 def owner(array: Any) -> Any:
     """Return the array that holds the memory that a view looks at."""
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
@@ -275,7 +262,7 @@ def _unary(ufunc: np.ufunc, plain: Function) -> Function:
 def _in_place(symbol: str) -> Function:
     def operate(self: Traced, other: Any) -> Any:
         raise refuse(
-            f"{symbol} would change an array in place", f"write  x = x {symbol[:-1]} y, which makes a new one"
+            f"{symbol}= would change an array in place", f"write  x = x {symbol} y, which makes a new one"
         )
 
     return operate
@@ -290,21 +277,15 @@ for _name, _ufunc in {
     _forward, _reflected = _binary(_ufunc, _plain)
     setattr(Traced, f"__{_name}__", _forward)
     setattr(Traced, f"__r{_name}__", _reflected)
+    if _symbol := facts(_plain).symbol:  # divmod has none
+        setattr(Traced, f"__i{_name}__", _in_place(_symbol))
+Traced.__ipow__ = _in_place(facts(operator.pow).symbol)  # type: ignore[attr-defined]
 for _name, _ufunc in {
     **{"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal},
     **{"eq": np.equal, "ne": np.not_equal},
 }.items():
     setattr(Traced, f"__{_name}__", _binary(_ufunc, getattr(operator, f"__{_name}__"))[0])
 for _name, _ufunc in {
-    "neg": np.negative,
-    "pos": np.positive,
-    "abs": np.absolute,
-    "invert": np.invert,
+    **{"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert},
 }.items():
     setattr(Traced, f"__{_name}__", _unary(_ufunc, getattr(operator, f"__{_name}__")))
-for _name, _symbol in {
-    **{"iadd": "+=", "isub": "-=", "imul": "*=", "itruediv": "/=", "ipow": "**=", "ifloordiv": "//="},
-    **{"imod": "%=", "iand": "&=", "ior": "|=", "ixor": "^=", "ilshift": "<<=", "irshift": ">>="},
-    "imatmul": "@=",
-}.items():
-    setattr(Traced, f"__{_name}__", _in_place(_symbol))

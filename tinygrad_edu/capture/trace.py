@@ -20,25 +20,8 @@ from ..recording import LEAF, NO_KWARGS, Node, make, next_serial
 from ..rules import IN_PLACE, REFUSED, function_name
 from ..rules.indexing import getitem, is_basic
 from ..state import call_traced, current_state
+from .facts import facts
 from .standin import PLAIN, CaptureError, Function, Traced, owner, real, refuse, traced_in
-
-# functions that only read the shape or the type of their argument: their result is the same on every call
-STATIC = {
-    *(np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast),
-    *(np.min_scalar_type, np.common_type, np.einsum_path, np.zeros_like, np.ones_like, np.empty_like),
-    np.full_like,
-    *(np.shares_memory, np.may_share_memory),
-}
-# functions whose result has a shape that depends on the values
-SHAPED_BY_VALUES = {
-    *(np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.unique_values, np.unique_counts),
-    *(np.unique_all, np.unique_inverse, np.extract, np.compress, np.trim_zeros, np.bincount),
-    *(np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.roots, np.histogram),
-}
-# functions whose further arguments say what shape the result has
-SHAPED_BY_ARGUMENTS = {
-    *(np.repeat, np.tile, np.broadcast_to, np.reshape, np.resize, np.pad, np.delete, np.linspace),
-}
 
 
 class Call:
@@ -245,7 +228,7 @@ class Trace:
                 f"{function_name(fn)} changes an array in place", "use a function that returns a new one"
             )
         value = fn(*real(args), **real(kwargs))
-        if fn in STATIC and not (fn is np.full_like and traced_in(args[1:])):
+        if facts(fn).static and not (fn is np.full_like and traced_in(args[1:])):
             return value
         return self.record(Call(fn, _kept(args), _kept(dict(kwargs)), users_place(), self.node), value)
 
@@ -339,12 +322,12 @@ class Foreign(TypeError):
 
 def _shaped_by_values(fn: Function, args: tuple[Any, ...]) -> bool:
     """Tell whether the shape of a result depends on values: of a mask, of a number of repeats."""
-    if fn in SHAPED_BY_ARGUMENTS:
+    if facts(fn).shaped_by == "arguments":
         return bool(traced_in(args[1:]))
     if fn is np.where:
         return len(args) == 1
     if fn is not getitem:
-        return fn in SHAPED_BY_VALUES
+        return facts(fn).shaped_by == "values"
     index = args[1]
     parts = index if isinstance(index, tuple) else (index,)
     if any(type(part) is slice and traced_in(part) for part in parts):
@@ -362,7 +345,7 @@ class Record(NamedTuple):
     gradients: list[tuple[Any, Any]]  # pairs of a Tensor and its new gradient, or None
     tensors: list[Lifted]
     facts: list[Fact]
-    counts: list[Numbered]  # numbers that are counted up
+    counted: list[Numbered]  # numbers that are counted up
     names: list[tuple[Traced, Traced, Node]]
 
 
