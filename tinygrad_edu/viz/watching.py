@@ -98,7 +98,7 @@ class WeightPath(Callback):
 
     def on_train_begin(self) -> None:
         """Keep the first weights, unless this goes on with an earlier run."""
-        if not self.points and all(layer.built for layer in self.model.layers):
+        if not self.points and self.model.ready:
             self.take()
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
