@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import random
 from ..capture.jit import Jitted, jit
-from ..recording import current_state, no_grad
+from ..recording import no_grad
 from ..tensor import Tensor
 from ..transforms import leaves, rebuild
 from . import losses, metrics, optimizers
@@ -79,8 +79,8 @@ class Model(Layer):
     # As a layer
 
     def _box(self) -> AbstractContextManager[None]:
-        """Return what the calls inside are recorded under: nothing, unless it is part of something else."""
-        return super()._box() if current_state().scope else contextlib.nullcontext()
+        """Return what the calls inside are recorded under: nothing, unless it is inside another layer."""
+        return super()._box() if self._path else contextlib.nullcontext()
 
     def _prefix(self) -> str:
         """Return what the paths of layers inside begin with: nothing, unless it is inside another layer."""
