@@ -103,9 +103,9 @@ def test_a_class_that_does_not_exist_here() -> None:
         (lambda: initializers.HeNormal(seed=1), "HeNormal(seed=1)"),
         (
             lambda: nn.Sequential([nn.Dense(2, input_dim=3)]),
-            "<Sequential 'sequential': dense (Dense); 8 parameters>",
+            "<Sequential 'sequential' of Dense: 8 parameters>",
         ),
-        (Net, "<Net 'net': dense (Dense), dense (Dense); not built yet>"),
+        (Net, "<Net 'net' of Dense, Dense: not built yet>"),
         (nn.History, "<History of 0 epochs>"),
     ],
 )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..transforms import leaves
 from .base_layer import Layer
 from .config import plain
 from .layers import Input
@@ -74,7 +73,7 @@ class Sequential(Model):
         *before, layer = self.layers
         if before:
             shape = before[-1].output_shape
-            if shape is not None and None not in leaves(shape[1:]):
+            if isinstance(shape, tuple) and shape[0] is None and None not in shape[1:]:  # one output
                 layer.try_out(shape[1:])
             self.output_shape = layer.output_shape
             return

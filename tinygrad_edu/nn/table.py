@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 def table(model: "Model") -> str:
     """Draw the table of `Model.summary`."""
     rows = [("Layer (type)", "Output shape", "Param #")]
-    for layer in model._inner():
+    for name, layer in model._named_inner():
         shape = str(layer.output_shape) if layer.output_shape is not None else "?"
         built = layer.ready and (layer.built or layer.weights_so_far() or layer._inner())
         rows.append(
             (
-                f"{layer.name} ({type(layer).__name__})",
+                f"{name} ({type(layer).__name__})",
                 shape,
                 f"{layer.count_params():,}" if built else "0 (unbuilt)",
             )

@@ -374,10 +374,10 @@ class Model(Layer):
         print_fn(table(self))
 
     def __repr__(self) -> str:
-        layers = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in self._inner()) or "no layers"
+        kinds = ", ".join(type(layer).__name__ for layer in self._inner()) or "no layers"
         total = sum(weight.size for weight in self.weights_so_far())
         count = f"{total:,} parameters" if self.ready else "not built yet"
-        return f"<{type(self).__name__} {self.path!r}: {layers}; {count}>"
+        return f"<{type(self).__name__} {self.path!r} of {kinds}: {count}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show the model in a notebook: its table, and the graph of one example on its way through."""

@@ -76,8 +76,7 @@ class WeightPath(Callback):
         each: "epoch", or "step" (each batch) for the way between; every point is a copy of all weights.
 
     Attributes:
-        points: a list of what ``model.get_weights()`` gave. A model whose first layer does not know the shape
-            of its input has no weights before its first step, so that its path starts after that.
+        points: a list of what ``model.get_weights()`` gave, the first from before the first step.
 
     Raises:
         ValueError: `each` is something else.
