@@ -149,7 +149,10 @@ class Layer(Nested):
         if training is not None:
             with mode.training(training):
                 return self(*inputs, **options)
-        taken = [x if type(x) is Tensor and self.takes == "anything" else self._taken(x) for x in inputs]
+        plain = self.takes != "integers"  # then Tensors of floats, as most inputs are, are taken as they are
+        taken = [
+            x if type(x) is Tensor and plain and x.data.dtype.kind == "f" else self._taken(x) for x in inputs
+        ]
         if options:
             options = {key: make(v) if type(v) is np.ndarray else v for key, v in options.items()}
         if self._told_training:
@@ -183,6 +186,8 @@ class Layer(Nested):
 
     def _taken(self, x: Any) -> Any:
         """Return an input as `call` gets it; `takes` says how."""
+        if type(x) is np.ndarray:
+            return make(self.cast(x))
         if isinstance(x, Recorded):
             if self.takes == "floats" and x.data.dtype.kind in "iub":
                 return x.astype(self.dtype)  # type: ignore[attr-defined]  # Recorded is Tensor here
@@ -203,10 +208,11 @@ class Layer(Nested):
 
     def cast(self, array: Any) -> Any:
         """Return an array with the type that the layer computes with; see `takes`."""
-        kind = array.dtype.kind
-        if kind == "f" and self.takes == "integers":
-            raise self._no_integers(array)
-        if array.dtype == self.dtype or not (kind == "f" or self.takes == "floats"):
+        if self.takes == "integers":
+            if array.dtype.kind == "f":
+                raise self._no_integers(array)
+            return array
+        if array.dtype == self.dtype or not (array.dtype.kind == "f" or self.takes == "floats"):
             return array
         return array.astype(self.dtype)
 

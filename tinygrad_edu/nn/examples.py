@@ -23,9 +23,9 @@ def taken(x: Any, which: Any) -> Any:
     {'a': array([3, 0]), 'b': array([[6, 7],
            [0, 1]])}
     """
-    if isinstance(which, slice):
-        return x[which] if isinstance(x, np.ndarray) else tree_map(lambda part: part[which], x)
-    return x.take(which, 0) if isinstance(x, np.ndarray) else tree_map(lambda part: part.take(which, 0), x)
+    if type(x) is np.ndarray:
+        return x[which] if type(which) is slice else x.take(which, 0)
+    return tree_map(lambda part: taken(part, which), x)
 
 
 def count(x: Any) -> int:

@@ -165,9 +165,10 @@ class Nested(Changing, Configured):
         """List the weights that exist, those of layers inside too, each once."""
         found: dict[int, Tensor] = {}
         for _, part in self._parts():
-            for weight in part.weights_so_far() if isinstance(part, Nested) else (part,):
-                if weight.is_leaf:
-                    found[id(weight)] = weight
+            if isinstance(part, Nested):
+                found |= {id(weight): weight for weight in part.weights_so_far()}
+            elif part.is_leaf:
+                found[id(part)] = part
         return list(found.values())
 
     def named_weights(self) -> dict[str, Tensor]:

@@ -28,6 +28,8 @@ from .mode import training
 from .progress import Progress, describe
 from .table import table
 
+NO_BOX = contextlib.nullcontext()
+
 
 class Model(Layer):
     """A layer with all that training needs; a model of one's own is its layers, and `call`.
@@ -80,7 +82,7 @@ class Model(Layer):
 
     def _box(self) -> AbstractContextManager[None]:
         """Return what the calls inside are recorded under: nothing, unless it is inside another layer."""
-        return super()._box() if self._path else contextlib.nullcontext()
+        return super()._box() if self._path else NO_BOX
 
     def _prefix(self) -> str:
         """Return what the paths of layers inside begin with: nothing, unless it is inside another layer."""
