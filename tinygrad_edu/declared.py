@@ -108,6 +108,11 @@ def is_setting(owner: Any, name: str) -> bool:
     return not isinstance(declared, Note) and not (name == "changes" and isinstance(owner, Versioned))
 
 
+def is_note(owner: Any, name: str) -> bool:
+    """Tell whether an attribute is about what happened to an object."""
+    return isinstance(getattr(type(owner), name, None), Note)
+
+
 class Same:
     """Equals itself and what else stands for the very same object."""
 
@@ -130,7 +135,7 @@ class Versioned:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if not isinstance(getattr(type(self), name, None), Note):
+        if not is_note(self, name):
             self.changed()
 
     def changed(self) -> None:

@@ -111,7 +111,8 @@ def test_dense_builds_on_its_first_input() -> None:
     layer = nn.Dense(4)
     with pytest.raises(AttributeError, match="no 'W' before it is built; give it input_dim="):
         layer.W
-    assert layer.parameters == []
+    with pytest.raises(RuntimeError, match="no parameters before it is built; give it input_dim="):
+        _ = layer.parameters
     assert layer(np.ones((2, 3))).shape == (2, 4)
     assert layer.W.shape == (3, 4)
     assert layer.output_shape == (None, 4)

@@ -561,10 +561,10 @@ def test_a_model_can_be_a_layer() -> None:
     model.fit(X, Y, verbose=0)
     assert model.count_params() == (5 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
     assert [p.name for p in model.parameters] == [
-        "dense.W",
-        "dense.b",
-        "dense_1.W",
-        "dense_1.b",
+        "inner/dense.W",
+        "inner/dense.b",
+        "inner/dense_1.W",
+        "inner/dense_1.b",
         "top.W",
         "top.b",
     ]

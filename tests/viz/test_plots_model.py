@@ -261,11 +261,11 @@ def test_the_path_of_weights_starts_before_training():
         viz.WeightPath(each="week")
 
 
-def test_the_path_of_a_model_without_an_input_shape_starts_after_the_first_step():
+def test_the_path_of_a_model_without_an_input_shape_has_its_start_too():
     model = network(nn.Dense(2, "softmax"))
     path = viz.WeightPath(each="step")
     model.fit(X, Y, batch_size=20, verbose=0, callbacks=[path])
-    assert len(path.points) == 2
+    assert len(path.points) == 3
 
 
 def test_two_weights_are_the_axes_and_heights_the_loss():

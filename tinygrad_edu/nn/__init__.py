@@ -30,6 +30,7 @@ from .losses import (
 )
 from .model import Sequential
 from .optimizers import SGD, Adagrad, Adam, RMSprop
+from .training import Model
 
 __all__ = [
     "SGD",
@@ -45,6 +46,7 @@ __all__ = [
     "Input",
     "LambdaCallback",
     "Layer",
+    "Model",
     "Optimizer",
     "RMSprop",
     "Sequential",

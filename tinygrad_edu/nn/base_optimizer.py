@@ -17,6 +17,7 @@ from ..rules.primitive import opaque
 from ..state import current_trace
 from ..tensor import Tensor
 from ..tracing import NotYet
+from .config import Configured
 
 State: TypeAlias = tuple[Any, ...]
 LearningRate: TypeAlias = float | Callable[[int], float]
@@ -56,7 +57,7 @@ class Rate(Number):
         return rate
 
 
-class Optimizer(Versioned):
+class Optimizer(Versioned, Configured):
     """The base of all optimizers: a learning rate, a memory for each parameter, and `apply`.
 
     Args:
@@ -87,7 +88,7 @@ class Optimizer(Versioned):
     learning_rate = Rate()
     iterations = Number()  # how many steps have been taken
     clipnorm, clipvalue, global_clipnorm, weight_decay = (Positive(optional=True) for _ in range(4))
-    _memories = Note()
+    _memories, _given = Note(), Note()
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from .progress import describe
+
 Logs: TypeAlias = dict[str, float]
 
 
@@ -63,6 +65,10 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = describe({name: values[-1] for name, values in self.history.items()})
+        return f"<History of {len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}{last and ': '}{last}>"
 
 
 class LambdaCallback(Callback):

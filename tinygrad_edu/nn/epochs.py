@@ -1,7 +1,7 @@
-"""One run of `Sequential.fit`: epochs of batches, and who is told about them.
+"""One run of `Model.fit`: epochs of batches, and who is told about them.
 
 The one idea: `Run` goes through the batches and calls the model's step for each; `Totals` adds up what came
-out. What a step does, stands in `model`; what is told, in `callbacks` and `progress`.
+out. What a step does, stands in `training`; what is told, in `callbacks` and `progress`.
 """
 
 import math
@@ -13,11 +13,12 @@ import numpy as np
 
 from . import metrics
 from .callbacks import Callback, History
+from .examples import taken
 from .lookup import as_array
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from .training import Model
 
 
 class Totals:
@@ -45,7 +46,7 @@ class Totals:
 class Run:
     """One run of `fit`: goes through epochs, and tells the callbacks and the progress bar."""
 
-    def __init__(self, model: "Sequential", callbacks: list[Callback], progress: Progress, batch_size: int):
+    def __init__(self, model: "Model", callbacks: list[Callback], progress: Progress, batch_size: int):
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks needs Callback objects, and got {callback!r}")
@@ -103,12 +104,10 @@ class Run:
         """Take a step for each batch of an epoch."""
         size, step = self.batch_size, self.model._train_step
         totals = Totals(self.model.metrics)
-        for start in self.progress.steps(epoch, range(0, len(x), size)):
-            if order is None:
-                part, labels = x[start : start + size], y[start : start + size]
-            else:
-                chosen = order[start : start + size]
-                part, labels = x.take(chosen, 0), y.take(chosen, 0)
+        for start in self.progress.steps(epoch, range(0, len(y), size)):
+            batch = slice(start, start + size)
+            chosen = batch if order is None else order[batch]
+            part, labels = taken(x, chosen), taken(y, chosen)
             for tell in self.before_batch:
                 tell(start // size, {})
             loss, y_pred = step(part, labels)

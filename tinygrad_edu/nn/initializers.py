@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .. import random
+from .config import Configured
 from .lookup import find
 
 Shape: TypeAlias = tuple[int, ...]
@@ -31,7 +32,7 @@ def set_random_seed(seed: int | None) -> None:
     random.seed(seed)
 
 
-class Initializer:
+class Initializer(Configured):
     """Draws the first values of a weight: ``initializer(shape, dtype)``.
 
     With a `seed`, every call draws the same values; without, from the generator it is given, or a shared one.

@@ -1,6 +1,7 @@
-"""Small things that the modules beside this one share: looking up names, taking lists for arrays."""
+"""Small things that the modules beside this one share: names, and lists that stand for arrays or inputs."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Container, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +11,25 @@ import numpy as np
 def as_array(x: Any) -> Any:
     """Return a list or number as an array; arrays of any kind and Tensors stay as they are."""
     return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def is_several(x: Any) -> bool:
+    """Tell several inputs from one: a dict, or a list or tuple that holds arrays (or Tensors), not numbers.
+
+    >>> is_several([np.ones(2), np.ones(3)]), is_several([[1, 2], [3, 4]])
+    (True, False)
+    """
+    if not isinstance(x, (list, tuple)):
+        return isinstance(x, dict)
+    return any(
+        (hasattr(part, "dtype") and not isinstance(part, np.generic)) or is_several(part) for part in x
+    )
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: dense, dense_1, dense_2, ..."""
+    numbered = (f"{wanted}_{number}" for number in itertools.count(1))
+    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
 
 
 def find(wanted: Any, table: Mapping[str, Any], kind: str, other: str) -> Any:

@@ -11,10 +11,12 @@ A loss of one's own is a function of ``(y_true, y_pred)`` that returns a scalar:
         return np.mean(np.log(np.cosh(y_pred - y_true)))
 
     model.compile("sgd", loss=log_cosh)
+
+With `labels` above its def it also says which labels it takes, so that a model can check and convert them.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -26,8 +28,39 @@ from .activations import exponentials, sigmoid, softmax
 from .lookup import as_array, find
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
+Kind: TypeAlias = Literal["numbers", "classes", "probabilities"]
 
 SMALLEST = 1e-7  # binary_crossentropy keeps probabilities this far from 0 and 1, as in Keras
+
+
+def labels(*kinds: Kind) -> Callable[[Loss], Loss]:
+    """Say, above a loss, which labels it takes; a model then checks all of them before it learns from any.
+
+    Args:
+        kinds: "numbers", like the predictions, whose type integers are converted to; "classes", integers from
+            0 to K - 1; "probabilities", rows that sum to 1, such as one-hot labels. One or several of them.
+            A loss that says nothing gets its labels as they are.
+
+    Raises:
+        ValueError: another kind.
+
+    >>> @labels("classes")
+    ... def hinge(y_true, y_pred):
+    ...     right = np.take_along_axis(y_pred, y_true[:, None], 1)
+    ...     return np.mean(np.maximum(0, 1 + y_pred - right))
+    >>> hinge.labels
+    ('classes',)
+    """
+    known = ("numbers", "classes", "probabilities")
+    for kind in kinds:
+        if kind not in known:
+            raise ValueError(f"labels are {', '.join(map(repr, known))}, and not {kind!r}")
+
+    def say(loss: Loss) -> Loss:
+        loss.labels = kinds  # type: ignore[attr-defined]
+        return loss
+
+    return say
 
 
 def targets(labels: Any, z: Any) -> Any:
@@ -138,6 +171,7 @@ def sigmoid_cross_entropy(z: Any, labels: Any) -> Any:
     return np.mean(np.logaddexp(z, 0) - z * labels)
 
 
+@labels("numbers")
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """Return MSE = (1/N) Σ (y - ŷ)², averaged over all elements.
 
@@ -148,6 +182,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     return np.mean(np.square(y_pred - y_true))
 
 
+@labels("numbers")
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     """Return MAE = (1/N) Σ |y - ŷ|, averaged over all elements; its slope where y = ŷ is taken as 0.
 
@@ -158,6 +193,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     return np.mean(np.abs(y_pred - y_true))
 
 
+@labels("numbers")
 def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
     """Return the mean of -[y log ŷ + (1 - y) log(1 - ŷ)] over all elements.
 
@@ -181,6 +217,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     return -np.mean(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
 
 
+@labels("probabilities")
 def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
     """Return J = -(1/N) Σ_i Σ_k y_k log ŷ_k, averaged over the batch.
 
@@ -210,6 +247,7 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     return -np.vdot(y_true, log_probabilities("categorical_crossentropy", y_pred)) / rows(y_pred)
 
 
+@labels("classes")
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Any:
     """Return the categorical cross-entropy for integer labels 0 to K - 1, of shape (N,) or (N, 1).
 
@@ -301,12 +339,14 @@ def _not_one_hot(y_true: Any, y_pred: Any) -> str:
     )
 
 
+@labels("classes", "probabilities")
 def softmax_of_logits(y_true: Any, y_pred: Any) -> Any:
     """Return `softmax_cross_entropy` in the order of Keras's losses; refuse what is a softmax already."""
     check_logits(y_pred, softmax, "softmax_cross_entropy", "categorical_crossentropy")
     return softmax_cross_entropy(y_pred, y_true)
 
 
+@labels("numbers")
 def sigmoid_of_logits(y_true: Any, y_pred: Any) -> Any:
     """Return `sigmoid_cross_entropy` in the order of Keras's losses; refuse what is a sigmoid already."""
     check_logits(y_pred, sigmoid, "sigmoid_cross_entropy", "binary_crossentropy")

@@ -209,18 +209,20 @@ def _layer_names(graph: Graph) -> dict[int, str]:
     for node in graph.nodes:
         if not (node.op and node.scope):
             continue
-        layer = node.scope[-1]
+        layer = "/".join(node.scope)
         for edge in graph.into[node.index]:
             source = graph.nodes[edge.source]
             before, _, own = (source.name or "").rpartition(".")
-            if source.role == "parameter" and before == layer and symbol_name(own) == own and len(own) <= 6:
+            own_layer = before == layer or before.endswith("/" + layer)
+            if source.role == "parameter" and own_layer and symbol_name(own) == own and len(own) <= 6:
                 number = layer_number(numbers.setdefault(layer, len(numbers) + 1))
                 names[source.index] = own + number
     inside: dict[str, dict[str, int]] = {}
     for node in graph.nodes:
-        if node.role == "op" and node.scope and node.scope[-1] in numbers:
+        layer = "/".join(node.scope)
+        if node.role == "op" and layer in numbers:
             linear = node.op in ("matmul", "add")
-            inside.setdefault(node.scope[-1], {})["z" if linear else "h"] = node.index
+            inside.setdefault(layer, {})["z" if linear else "h"] = node.index
     for layer, found in inside.items():
         for letter, index in found.items():
             if graph.nodes[index].label is None:

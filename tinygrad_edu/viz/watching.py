@@ -76,8 +76,7 @@ class WeightPath(Callback):
         each: "epoch", or "step" (each batch) for the way between; every point is a copy of all weights.
 
     Attributes:
-        points: a list of what ``model.get_weights()`` gave. A model whose first layer does not know the shape
-            of its input has no weights before its first step, so that its path starts after that.
+        points: a list of what ``model.get_weights()`` gave, the first from before the first step.
 
     Raises:
         ValueError: `each` is something else.
@@ -98,7 +97,7 @@ class WeightPath(Callback):
 
     def on_train_begin(self) -> None:
         """Keep the first weights, unless this goes on with an earlier run."""
-        if not self.points and all(layer.built for layer in self.model.layers):
+        if not self.points and self.model.ready:
             self.take()
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
