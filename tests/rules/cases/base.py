@@ -22,6 +22,7 @@ class Case(NamedTuple):
 Recipe = Callable[..., Case]
 CASES: dict[Any, st.SearchStrategy[Case]] = {}
 
+NUMPY = np.lib.NumpyVersion(np.__version__)  # where an older one takes fewer arguments
 POSITIVE = (0.4, 3.0)
 ONE_AXIS = {"several": False, "none": False}  # for `axes`
 
