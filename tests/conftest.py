@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +59,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     return refused((yield), item.config)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
     return refused((yield), collector.config)
 
 
 def refused(report: Any, config: pytest.Config) -> Any:
     """Turn a skip into a failure, under --no-skips: a test that never ran has shown nothing."""
-    if report.skipped and config.getoption("--no-skips") and not UNAVOIDABLE.search(str(report.longrepr)):
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and config.getoption("--no-skips") and not UNAVOIDABLE.search(str(report.longrepr)):
         report.outcome, report.longrepr = "failed", f"--no-skips: {report.longrepr[-1]}"
     return report
