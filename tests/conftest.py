@@ -29,7 +29,7 @@ quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 common: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": quiet}
 # by default the same examples on every run, so that a failure stays; in the other profiles new ones
 hypothesis.settings.register_profile("default", max_examples=15, derandomize=True, **common)
-hypothesis.settings.register_profile("fresh", max_examples=25, print_blob=True, **common)
+hypothesis.settings.register_profile("fresh", max_examples=40, print_blob=True, **common)
 hypothesis.settings.register_profile("deep", max_examples=500, print_blob=True, **common)
 hypothesis.settings.load_profile("default")
 

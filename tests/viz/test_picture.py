@@ -191,7 +191,7 @@ def test_five_thousand_calls_are_drawn_in_seconds():
     start = time.perf_counter()
     picture = viz.draw(loss)
     shown = picture.svg if DOTS else picture.source
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20  # two when nothing else runs
     assert "nodes are folded into" in shown
     assert len(viz.text(loss).splitlines()) <= 202
 
