@@ -1,39 +1,56 @@
-# make demo   learn real digits, draw the gradient graph, write the plots
-# make test   the whole test suite
-# Both make their own virtual environment in .venv first; they need only Python 3.11 or newer.
+# make demo    learn real digits, draw the gradient graph, write the plots
+# make test    the whole test suite
+# make quick   the tests that take no seconds each
+# make fresh   the property tests on new random examples (make fresh SEED=1 repeats a run)
+# make deep    the whole suite on very many random examples
+# make lint    style and types
+# make ci      what a submission must pass: all of that, on every Python of this machine
+# All make their own virtual environment in .venv first; they need only Python 3.11 or newer.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+TEST := $(BIN)/python -m pytest -n auto
+SEED ?= $(shell date +%s)
 
-.PHONY: demo test deep lint clean
+.PHONY: demo test quick fresh deep lint ci clean
 
-demo: .venv/demo
+demo: $(VENV)/demo
 	$(BIN)/python demos/learn_digits.py
 
-test: .venv/ready
-	$(BIN)/python -m pytest -n auto
+test: $(VENV)/ready
+	$(TEST) $(ARGS)
 
-deep: .venv/ready
-	$(BIN)/python -m pytest -n auto --hypothesis-profile=deep
+quick: $(VENV)/ready
+	$(TEST) -m 'not slow' $(ARGS)
 
-lint: .venv/ready
+fresh: $(VENV)/ready
+	$(TEST) -q -m hypothesis --hypothesis-profile=fresh --hypothesis-seed=$(SEED) $(ARGS)
+
+deep: $(VENV)/ready
+	$(TEST) --hypothesis-profile=deep $(ARGS)
+
+lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/python: pyproject.toml
+ci:
+	bash .ci/run
+
+$(VENV)/python: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv .venv
-	touch .venv/python
+	$(PYTHON) -m venv $(VENV)
+	touch $(VENV)/python
 
-.venv/demo: .venv/python
-	@echo "Installing NumPy, Graphviz's package and matplotlib into .venv (once) ..."
+$(VENV)/demo: $(VENV)/python
+	@echo "Installing NumPy, Graphviz's package and matplotlib into $(VENV) (once) ..."
 	$(BIN)/python -m pip install --quiet --editable '.[viz,plot,progress,testing]'
-	touch .venv/demo
+	touch $(VENV)/demo
 
-.venv/ready: .venv/python
-	@echo "Installing what the tests need into .venv (once, some minutes on a slow line) ..."
-	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
-	touch .venv/ready
+$(VENV)/ready: $(VENV)/python
+	@echo "Installing what the tests need into $(VENV) (once, some minutes on a slow line) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]' $(NUMPY)
+	touch $(VENV)/ready
 
 clean:
 	rm -rf .venv out dist .hypothesis .mypy_cache .ruff_cache

@@ -64,6 +64,7 @@ def test_dask_runs_many_kinds_of_rules():
     np.testing.assert_allclose(x.grad.data.compute(), tg.grad(f)(a), rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the cluster's own warnings are not ours to forbid
 def test_softmax_regression_trains_on_two_worker_processes(digits):
     distributed = pytest.importorskip("distributed")

@@ -333,6 +333,7 @@ def test_assign_checks_what_it_is_given() -> None:
 # Size and memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_a_chain_of_100_000_calls(create_graph: bool) -> None:
     x = y = leaf(1.0)
@@ -346,6 +347,7 @@ def test_a_chain_of_100_000_calls(create_graph: bool) -> None:
     x.grad = None
 
 
+@pytest.mark.slow
 def test_a_chain_of_calls_with_several_results_and_lists_is_freed_without_recursion() -> None:
     x = y = leaf([1.0, 2.0])
     for _ in range(20_000):
@@ -380,6 +382,7 @@ def train_step(w: Tensor, b: Tensor, x: Any, y: Any) -> None:
         p.assign(p.data - 0.01 * p.grad.data)
 
 
+@pytest.mark.slow
 def test_training_leaves_memory_flat_without_the_garbage_collector() -> None:
     random = np.random.default_rng(0)
     w, b = leaf(random.normal(size=(3, 4))), leaf(np.zeros(4))
@@ -434,9 +437,9 @@ def test_time_grows_with_length_not_its_square() -> None:
         y = leaf(1.0)
         for _ in range(n):
             y = y + 1.0
-        start = time.perf_counter()
+        start = time.process_time()  # not the clock on the wall, which runs on while others compute
         y.backward()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     short = min(seconds(2000) for _ in range(3))
     assert seconds(20_000) < 40 * short

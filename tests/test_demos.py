@@ -84,6 +84,7 @@ def assert_pictures(out, *names):
         assert len(content) > 5000
 
 
+@pytest.mark.slow
 def test_learn_digits(tmp_path):
     printed = run("learn_digits.py", tmp_path / "out", "--epochs", "5")
     (accuracy,) = numbers(r"Test accuracy: (\S+)%", printed)
@@ -95,6 +96,7 @@ def test_learn_digits(tmp_path):
         assert name in graph
 
 
+@pytest.mark.slow
 def test_softmax_regression(tmp_path):
     printed = run("softmax_regression.py", tmp_path, "--epochs", "1")
     likelihood, cross_entropy = numbers(r"(?:logarithm / N|log h) += (\S+)", printed)
@@ -108,6 +110,7 @@ def test_softmax_regression(tmp_path):
     assert_pictures(tmp_path, "learning_curves.png", "weights.png", "confusion_matrix.png", "mistakes.png")
 
 
+@pytest.mark.slow
 def test_learning_behaviours(tmp_path):
     printed = run("learning_behaviours.py", tmp_path, "--epochs", "2", "--digits", "1000", "--seeds", "2")
     accuracies = numbers(r"test loss .* accuracy (\S+)", printed)
@@ -116,6 +119,7 @@ def test_learning_behaviours(tmp_path):
     assert_pictures(tmp_path, "learning_behaviours.png")
 
 
+@pytest.mark.slow
 def test_optimizers(tmp_path):
     printed = run("optimizers.py", tmp_path, "--epochs", "2")
     accuracies = numbers(r"test accuracy (\S+)", printed)
@@ -124,6 +128,7 @@ def test_optimizers(tmp_path):
     assert_pictures(tmp_path, "optimizers.png")
 
 
+@pytest.mark.slow
 def test_see_training(tmp_path):
     small = ["--epochs", "15", "--points", "200", "--layers", "2", "--grid", "7"]
     printed = run("see_training.py", tmp_path, "--data", "moons", *small)
@@ -134,6 +139,7 @@ def test_see_training(tmp_path):
     assert_pictures(tmp_path, *names)
 
 
+@pytest.mark.slow
 def test_capture(tmp_path):
     printed = run("capture.py", tmp_path, "--epochs", "2")
     assert "equal, bit for bit, after training in all ways that record: True\n" in printed
@@ -149,6 +155,7 @@ def test_capture(tmp_path):
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_the_keras_script_is_the_courses(tmp_path):
     assert COURSE_SCRIPT in (DEMOS / "keras_script.py").read_text(encoding="utf-8")
     printed = run("keras_script.py", tmp_path)

@@ -74,6 +74,7 @@ def interrupt(_: int, frame: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # where Python ignores errors
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers of signals")
 @pytest.mark.parametrize(
     "work",
@@ -91,7 +92,7 @@ def test_an_interrupt_at_any_moment_leaves_the_state_as_it_was(work: Callable[[]
         for _ in range(2000):
             try:
                 signal.setitimer(signal.ITIMER_REAL, max(1e-5, chance.random() * took))
-                deadline = time.perf_counter() + 10 * took + 0.01  # some arrive where Python ignores errors
+                deadline = time.perf_counter() + 10 * took + 0.01  # some are ignored
                 while time.perf_counter() < deadline:
                     run()
             except KeyboardInterrupt:

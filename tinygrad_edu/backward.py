@@ -164,6 +164,7 @@ def _matched(arg: Any, parts: Any, node: Node) -> Iterator[tuple[Recorded, Any]]
             yield arg, _fitted(parts, arg._data, node)
     elif items is not None:
         need = f"the rule of {function_name(node.fn)} must return a gradient"
+        parts = list(parts) if hasattr(parts, "shape") else parts  # its rows
         for item, part in zip(items, opened(arg, parts, need), strict=True):
             yield from _matched(item, part, node)
 

@@ -76,6 +76,7 @@ def test_rounding_operations_stay_with_numpy() -> None:
     assert not any(facts(fn).loop for fn in (np.exp, np.log, np.tanh, np.power, np.sin, np.add.reduce))
 
 
+@pytest.mark.slow
 def test_numbers_are_rounded_as_numpy_rounds_them() -> None:
     once, twice = 2**60 + 2**36 + 1, 2**70
     for number in (once, twice, -twice, True, -np.inf, np.nan, np.float64(0.1), np.array(0.1)):
@@ -88,6 +89,7 @@ def test_numbers_are_rounded_as_numpy_rounds_them() -> None:
             assert_same_bits(tg.jit(function, compiled=True)(x), function(x))
 
 
+@pytest.mark.slow
 def test_whole_numbers_and_booleans_stay_with_numpy() -> None:
     def function(x: Any, n: Any) -> Any:
         mask, more = x > 0, x > 1
@@ -176,6 +178,7 @@ def test_parameters_that_lie_backwards_in_memory() -> None:
     assert_same_bits(w.data, np.full((3, 4), 5.0))
 
 
+@pytest.mark.slow
 def test_views_of_parameters_that_lay_backwards() -> None:
     w = Tensor(np.arange(12.0).reshape(3, 4), requires_grad=True)
     w.assign(w.data[::-1])
@@ -240,6 +243,7 @@ def test_random_elementwise_programs_are_exact(program: Any) -> None:
     assert_random_program_is_exact(program, compiled=True)
 
 
+@pytest.mark.slow
 @FEW
 @given(recipe=recipes)
 def test_compiled_steps_equal_eager_steps(recipe: Any) -> None:

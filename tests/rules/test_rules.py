@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rule_cases_linalg  # noqa: F401
-import rule_cases_more  # noqa: F401
-import rule_cases_nn  # noqa: F401
-import rule_cases_statistics  # noqa: F401
+from cases import strategy_for
 from conftest import PACKAGE_RULES
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_cases import strategy_for
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor
@@ -61,7 +57,7 @@ def test_gradient_of_every_rule(fn: Any, data: st.DataObject) -> None:
     if strategy is None:
         name = function_name(fn)
         pytest.fail(
-            f"{name} has a gradient rule that no test covers; add a line to tests/rule_cases.py:\n"
+            f"{name} has a gradient rule that no test covers; add a line to its theme in tests/rules/cases:\n"
             f"    covers({name})(lambda draw: call(draw(arrays())))"
         )
     case = data.draw(strategy)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import strategy_for
 from conftest import PACKAGE_RULES
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_cases import strategy_for
 from test_rules import WITH_RULE, callable_on_tensors
 
 from tinygrad_edu import Tensor

@@ -430,6 +430,7 @@ def assert_valid(explanation):
         parser.parse(f"${part.replace(chr(92) + '&', '+')}$")  # matplotlib does not know an escaped &
 
 
+@pytest.mark.slow
 def test_formulas_are_valid_latex():
     J, weights, biases = slides_network()
     for wrt in (*weights, *biases):

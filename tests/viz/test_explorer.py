@@ -358,6 +358,7 @@ def test_snapshots_refuse_what_does_not_fit():
     assert len(snapshots) == 1
 
 
+@pytest.mark.slow
 def test_many_snapshots_are_thinned_and_the_last_is_kept():
     w = leaf(1.0, "w")
     snapshots = viz.Snapshots(lambda: w * w)

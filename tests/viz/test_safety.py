@@ -95,7 +95,7 @@ def assert_safe(name, dot):
     return [part.text or "" for part in parts if part.tag.endswith("}text")]
 
 
-@pytest.mark.parametrize("dot", DOTS)
+@pytest.mark.parametrize("dot", DOTS, ids=os.path.basename)
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_hostile_names_are_shown_as_themselves(name, dot):
     shown = assert_safe(name, dot)
@@ -103,6 +103,7 @@ def test_hostile_names_are_shown_as_themselves(name, dot):
     assert sum(text.replace("\u00a0", " ") == line.replace("\u00a0", " ").strip() for line in shown) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DOTS, reason="no dot")
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60))

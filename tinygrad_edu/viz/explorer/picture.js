@@ -185,7 +185,7 @@ function routed(a, b, places) {
     const side = Math.max(x0, x1, ...between.map((p) => p.x + p.width)) + 24 + lane + d;
     return `M${x0 + d} ${y0}C${x0 + d} ${y0 + 40} ${side} ${y0} ${side} ${y0 + 50}L${side} ${y1 - 50}C${side} ${y1} ${x1 + d} ${y1 - 40} ${x1 + d} ${y1}`;
   };
-  return { path, around, start: [x0 + 6, y0], end: [x1 - 6, y1], turn: 0, 
+  return { path, around, start: [x0 + 6, y0], end: [x1 - 6, y1], turn: 0,
     label: (d) => (around ? [x1 + 24 + d, y1 - 12] : [(x0 + x1) / 2 + d, (y0 + y1) / 2 + 4]) };
 }
 

@@ -1,14 +1,15 @@
-"""Recipes for linear algebra, as in rule_cases.py: inverses, solving, factorizations and norms."""
+"""Recipes for linear algebra: inverses, solving, factorizations and norms."""
 
 from typing import Any
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from rule_cases import Case, axes, covers, options
 
 from tinygrad_edu.rules.linalg import cofactors, euclidean, tall_qr, thin_svd
-from tinygrad_edu.testing.strategies import LAYOUTS, arrays, laid_out, shapes
+from tinygrad_edu.testing.strategies import LAYOUTS, arrays, axes, laid_out, shapes
+
+from .base import Case, covers, options
 
 FINE = {"step": 1 / 512}
 
@@ -43,8 +44,7 @@ def positive(a: Any) -> Any:
 
 
 SIZE = st.integers(1, 3)
-for fn in (np.linalg.inv, np.linalg.det, np.linalg.slogdet, cofactors):
-    covers(fn)(lambda draw: fine(square(draw)))
+covers(np.linalg.inv, np.linalg.det, np.linalg.slogdet, cofactors)(lambda draw: fine(square(draw)))
 covers(np.linalg.pinv)(lambda draw: fine(with_singular_values(draw, draw(SIZE), draw(SIZE))))
 covers(np.linalg.matrix_power)(lambda draw: fine(square(draw), draw(st.integers(-3, 5))))
 covers(np.linalg.cholesky)(

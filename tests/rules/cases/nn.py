@@ -1,14 +1,15 @@
-"""Recipes for the activations and losses that have rules of their own, as in rule_cases.py."""
+"""Recipes for the activations and losses that have rules of their own."""
 
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from rule_cases import Case, call, covers, options, unary
 
 from tinygrad_edu.nn.activations import leaky_relu, log_softmax, relu, sigmoid, softmax
 from tinygrad_edu.nn.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from tinygrad_edu.testing.strategies import arrays, masks, shapes
+
+from .base import Case, call, covers, options, unary
 
 LOGITS = (-3.0, 3.0)
 
