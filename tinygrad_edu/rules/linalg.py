@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..recording import primitive
-from . import as_array, constant, define, rule, unbroadcast
+from . import as_array, constant, define, reads, rule, unbroadcast
 from .reductions import axes_of, others
 
 
+@reads()
 def T(a: Any) -> Any:
     """Transpose every matrix of a stack."""
     return np.swapaxes(a, -1, -2)

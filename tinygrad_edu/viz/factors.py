@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..rules.printed import source_of
-from .formula import TIMES, Symbol
 from .graph import Edge, Graph, GraphNode
 from .notation import Notation, tidy
 from .paths import Step
+from .symbols import TIMES, Symbol
 from .values import floats, health, readable
 from .words import number, visible
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..recording import pick
-from .formula import ATOM, POWER, Symbol
 from .graph import GETITEM, Graph, GraphNode
+from .symbols import ATOM, POWER, Symbol
 from .words import spelled, visible
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -16,9 +16,10 @@ import numpy as np
 from ..backward import shares
 from ..recording import make
 from ..rules import unbroadcast
-from .formula import DOT, SUBSCRIPTS, TIMES, Symbol, on_symbols
 from .graph import Edge, Graph, GraphNode
 from .notation import Notation, arranged
+from .running import run_on_symbols
+from .symbols import DOT, SUBSCRIPTS, TIMES, Symbol
 
 PATHS = 16  # how many paths are walked one by one
 STEPS = 50_000  # about how many calls are gone through for all of them
@@ -69,8 +70,7 @@ class Step:
         if isinstance(gradient, tuple):  # of several results: those that the path does not use pass on 0
             zeros = (Symbol("0", np.zeros_like(result)) for result in self.node.value)
             gradient = tuple(zero if g is None else g for g, zero in zip(gradient, zeros, strict=True))
-        with np.errstate(all="ignore"):
-            part = on_symbols(self.vjp)(gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
+        part = run_on_symbols(self.vjp, gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
         for place in self.places:
             several = isinstance(part, Symbol) and isinstance(part.value, (list, tuple))
             part = Symbol(f"{part.text}[{place}]", part.value[place]) if several else part[place]

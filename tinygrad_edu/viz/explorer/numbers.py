@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...recording import pick
-from ..formula import COMPARISONS, Symbol, argument_names, barred, on_symbols, real
+from ..formula import argument_names, barred
 from ..graph import Edge, Graph, GraphNode
+from ..running import run_on_symbols
+from ..symbols import COMPARISONS, Symbol, real
 from ..values import readable
 from ..words import number, visible
 
@@ -96,7 +98,7 @@ def _run(node: GraphNode, edge: Edge, names: dict[str, str], symbol: Callable[[s
     vjp = (record.rule.vjps or record.rule.vjps_of(record.args))[edge.position]
     assert vjp is not None
     arrays = [_inside(array, f"arg {i + 1}", names, symbol) for i, array in enumerate(record.arrays)]
-    part = on_symbols(vjp)(symbol("ḡ", node.gradient), symbol("y", node.value), *arrays, **record.kwargs)
+    part = run_on_symbols(vjp, symbol("ḡ", node.gradient), symbol("y", node.value), *arrays, **record.kwargs)
     for place in edge.slot.split("[")[1:]:
         part = part[int(place.rstrip("]"))]
     return part
