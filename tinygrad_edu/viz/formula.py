@@ -114,9 +114,8 @@ def _symbols(arg: Any, array: Any, slot: str, names: dict[str, str]) -> Any:
     if slot in names:
         return Symbol(names[slot], array)
     if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in names):
-        return [
-            _symbols(a, b, f"{slot}[{i}]", names) for i, (a, b) in enumerate(zip(arg, array, strict=True))
-        ]
+        pairs = enumerate(zip(arg, array, strict=True))
+        return type(array)(_symbols(a, b, f"{slot}[{i}]", names) for i, (a, b) in pairs)
     return array
 
 

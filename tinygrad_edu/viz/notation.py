@@ -14,7 +14,7 @@ import numpy as np
 
 from ..recording import pick
 from .graph import GETITEM, Graph, GraphNode
-from .symbols import ATOM, POWER, Symbol
+from .symbols import ATOM, POWER, Symbol, inside_brackets, text_of
 from .words import spelled, visible
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -153,9 +153,8 @@ class Notation:
         while len(arguments) > 1 and arguments[-1] is None:
             arguments.pop()
         if record.fn in (pick, GETITEM):
-            inside = _spelled(arguments[1])
-            inside = inside.strip("()").rstrip(",") if isinstance(arguments[1], tuple) else inside
-            return Symbol(f"{_spelled(arguments[0])}[{inside}]", node.value)
+            inside = inside_brackets(arguments[1]).rstrip(",")
+            return Symbol(f"{text_of(arguments[0])[0]}[{inside}]", node.value)
         options = [f"{key}={spelled(value)}" for key, value in record.kwargs.items()]
         return Symbol(f"{visible(node.op)}({', '.join([*map(_spelled, arguments), *options])})", node.value)
 
@@ -174,17 +173,16 @@ def arranged(arg: Any, array: Any, slot: str, symbols: dict[str, Symbol]) -> Any
     if slot in symbols:
         return symbols[slot]
     if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in symbols):
-        return [
-            arranged(a, b, f"{slot}[{i}]", symbols) for i, (a, b) in enumerate(zip(arg, array, strict=True))
-        ]
+        pairs = enumerate(zip(arg, array, strict=True))
+        return type(array)(arranged(a, b, f"{slot}[{i}]", symbols) for i, (a, b) in pairs)
     return array
 
 
 def _spelled(value: Any) -> str:
     if isinstance(value, Symbol):
         return value.text
-    if isinstance(value, list) and any(isinstance(item, Symbol) for item in value):
-        return "[" + ", ".join(_spelled(item) for item in value) + "]"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Symbol) for item in value):
+        return text_of(value)[0]
     return spelled(value)
 
 

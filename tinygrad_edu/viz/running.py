@@ -28,12 +28,15 @@ def run_on_symbols(vjp: Any, *call: Any, **kwargs: Any) -> Any:
 
 
 def _same(a: Any, b: Any) -> bool:
+    """Tell whether two results of a rule are the same, to rounding."""
     if isinstance(b, (list, tuple)):
         return isinstance(a, (list, tuple)) and len(a) == len(b) and all(map(_same, a, b))
     if not all(isinstance(x, (np.ndarray, np.generic, int, float)) for x in (a, b)):
         return type(a) is type(b)  # arrays of other libraries are not asked for their numbers
+    if np.array_equal(a, b):
+        return True
     near = 1e-3 * float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0))  # sums may go another way
-    return np.shape(a) == np.shape(b) and np.allclose(a, b, 1e-3, near, equal_nan=True)
+    return np.shape(a) == np.shape(b) and bool(np.allclose(a, b, 1e-3, near, equal_nan=True))
 
 
 def on_symbols(fn: Any) -> Any:
@@ -94,4 +97,4 @@ def _write_call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
 def _belongs_to_another(name: str) -> bool:
     """Tell whether a reader would take a function of this name for one of NumPy's, or of the rules."""
     known = {helper.__name__ for helper in READS}
-    return name in known or hasattr(np, name) or hasattr(np.linalg, name) or not name.isidentifier()
+    return name in known or name in vars(np) or name in vars(np.linalg) or not name.isidentifier()

@@ -37,9 +37,9 @@ def _of_arrays(*names: str) -> set[Any]:
 UNSEEN = {np.expand_dims, np.squeeze, np.broadcast_to, np.astype, np.copy}
 UNSEEN |= _of_arrays("squeeze", "astype", "copy")
 RESHAPED = {np.reshape, *_of_arrays("reshape")}
-PERMUTED = {np.transpose, *_of_arrays("transpose")}
+PERMUTED = {np.transpose, *_of_arrays("transpose", "T")}
 SWAPPED = {np.swapaxes, *_of_arrays("swapaxes")}
-TURNED = {np.matrix_transpose, np.linalg.matrix_transpose, *_of_arrays("T", "mT")}
+TURNED = {np.matrix_transpose, np.linalg.matrix_transpose, *_of_arrays("mT")}
 SILENT = ("keepdims", "optimize")  # options that change no number
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -167,7 +167,9 @@ def text_of(value: Any) -> tuple[str, int]:
     if isinstance(value, Symbol):
         return value.text, value.level
     if isinstance(value, (list, tuple)) and any(isinstance(item, Symbol) for item in value):
-        return "[" + ", ".join(text_of(item)[0] for item in value) + "]", ATOM
+        inside = ", ".join(text_of(item)[0] for item in value)
+        comma = "," if len(value) == 1 else ""
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{comma})", ATOM
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     text = number(value) if isinstance(value, (int, float, np.number)) else spelled(value)
@@ -179,7 +181,7 @@ def text_of(value: Any) -> tuple[str, int]:
 
 def inside_brackets(index: Any) -> str:
     """Write an operand where brackets stand around it already."""
-    return text_of(index)[0].strip("()") if isinstance(index, tuple) else text_of(index)[0]
+    return text_of(index)[0][1:-1] if isinstance(index, tuple) else text_of(index)[0]
 
 
 def _in_order(index: Any) -> bool:
@@ -229,7 +231,7 @@ def _arithmetic(ufunc: Any, inputs: Sequence[Any], value: Any) -> Symbol:
 def _own_name(ufunc: Any) -> str:
     """Return a ufunc's name, unless that is NumPy's for another."""
     name: str = ufunc.__name__
-    if getattr(np, name, ufunc) is not ufunc:
+    if vars(np).get(name, ufunc) is not ufunc:
         raise TypeError(f"a {name} that is not NumPy's cannot be told from it in a formula")
     return name
 
@@ -288,9 +290,10 @@ def _power(a: Symbol, b: Symbol, value: Any) -> Symbol:
     if b.text in ("0", "1"):
         return Symbol("1", value) if b.text == "0" else _alike(a, value)
     plain = b.text.replace("−", "-")
+    base = f"({a.text})" if a.text.startswith("√") else a.within(ATOM)
     if plain.lstrip("-").isdigit():
-        return Symbol(a.within(ATOM) + plain.translate(SUPERSCRIPTS), value, POWER)
-    return Symbol(f"{a.within(ATOM)}^{b.within(ATOM)}", value, POWER)
+        return Symbol(base + plain.translate(SUPERSCRIPTS), value, POWER)
+    return Symbol(f"{base}^{b.within(ATOM)}", value, POWER)
 
 
 def named(fn: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], value: Any) -> Any:
@@ -306,7 +309,7 @@ def named(fn: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], value
         return Symbol(args[0].text, value, args[0].level)
     if (order := _axes_order(fn, args, kwargs)) != "other":
         return args[0] if order == "same" else Symbol(f"{as_symbol(args[0]).within(ATOM)}ᵀ", value)
-    if fn in RESHAPED:
+    if fn in RESHAPED and all(type(arg) is not str or arg == "C" for arg in (*args, *kwargs.values())):
         same = np.shape(value) == np.shape(real(args[0]))
         return args[0] if same else Symbol(f"reshape({text_of(args[0])[0]})", value)
     if fn is np.dot and not kwargs and np.ndim(real(args[0])) == np.ndim(real(args[1])) == 2:
@@ -318,9 +321,11 @@ def _axes_order(fn: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """Tell whether a permutation of axes changes nothing, turns matrices around, or does something else."""
     if fn not in TURNED | PERMUTED | SWAPPED or kwargs:
         return "other"
-    if fn in TURNED or len(args) == 1 or args[1] is None:
-        return "turned"
     ndim = np.ndim(real(args[0]))
+    if fn in TURNED or ((len(args) == 1 or args[1] is None) and ndim <= 2):
+        return "turned"
+    if len(args) == 1 or args[1] is None:
+        return "other"
     axes = [int(axis) % ndim for axis in np.ravel(real(args[1:]))]
     if fn in PERMUTED:
         return "same" if axes == [*range(ndim)] else "turned" if axes == [*range(ndim)][::-1] else "other"

@@ -109,7 +109,7 @@ def _inside(array: Any, slot: str, names: dict[str, str], symbol: Callable[[str,
     if slot in names:
         return symbol(names[slot], array)
     if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in names):
-        return [_inside(item, f"{slot}[{i}]", names, symbol) for i, item in enumerate(array)]
+        return type(array)(_inside(item, f"{slot}[{i}]", names, symbol) for i, item in enumerate(array))
     return array
 
 
