@@ -221,6 +221,7 @@ def exactly(value: Any) -> str:
     return str(value) if isinstance(value, (bool, np.bool_, int, np.integer)) else repr(float(value))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of np.fix
 @pytest.mark.parametrize("fn", WITH_VJP, ids=function_name)
 def test_a_formula_says_what_its_rule_computes(fn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbols, "number", exactly)
