@@ -94,6 +94,18 @@ def paths(tree: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
             yield (key, *path), leaf
 
 
+def at(tree: Any, path: Sequence[Any]) -> Any:
+    """Return what stands in a tree where the keys of a path lead.
+
+    >>> at([1, {"a": 2}], (1, "a"))
+    2
+    """
+    for key in path:
+        parts = children(tree)
+        tree = tree[key] if parts is None else dict(zip(_keys(tree), parts, strict=True))[key]
+    return tree
+
+
 def rebuild(tree: Any, values: Iterator[Any]) -> Any:
     """Put values, from left to right, in the place of the leaves.
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu.viz.formula import Symbol, on_symbols, rule_text
+from tinygrad_edu.viz.formula import rule_text
 from tinygrad_edu.viz.graph import trace_graph
+from tinygrad_edu.viz.running import on_symbols
+from tinygrad_edu.viz.symbols import Symbol
 
 
 def leaf(shape, name=None):
@@ -52,7 +54,7 @@ FORMULAS = [
     (lambda: X[1:], "x̄ = put(ḡ at [1:])"),
     (lambda: X.T, "x̄ = ḡᵀ"),
     (lambda: np.einsum("ij,jk->ik", X, W), "x̄ = einsum('ik,jk->ij', ḡ, W)   W̄ = einsum('ik,ij->jk', ḡ, x)"),
-    (lambda: np.concatenate([X, X * 2.0]), "x̄ = cut(ḡ)[0]   ā2 = cut(ḡ)[1]"),
+    (lambda: np.concatenate([X, X * 2.0]), "x̄ = split(ḡ)[0]   ā2 = split(ḡ)[1]"),
     (lambda: cross_entropy(X, np.eye(3)[[0, 1, 2, 0]]), "x̄ = (softmax(x) − labels)·ḡ/4"),
 ]
 

@@ -175,6 +175,27 @@ def is_differentiable(dtype: Any) -> bool:
     return bool(np.dtype(dtype).kind == "f")
 
 
+READS: dict[Function, str | Function] = {}
+
+
+def reads(how: str | Function | None = None) -> Callable[[Function], Function]:
+    """Say how the call of a helper is written in a formula; the formula finds it by the function itself.
+
+    `how` is a text around the helper's arguments, or a line of NumPy to be written in its place: what the
+    helper does apart from special cases. With neither, the operations inside the helper are written.
+
+    >>> @reads("twice({x})")
+    ... def twice(x):
+    ...     return 2 * x
+    """
+
+    def declare(fn: Function) -> Function:
+        READS[fn] = fn if how is None else how
+        return fn
+
+    return declare
+
+
 def as_array(x: Any) -> Any:
     """Read a list of numbers as an array; leave numbers, arrays and Tensors as they are."""
     return np.asarray(x) if isinstance(x, (list, tuple)) else x
@@ -185,8 +206,11 @@ def cast(x: Any, dtype: Any) -> Any:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
+@reads("unbroadcast({g})")
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum `g` over the axes that broadcasting from `shape` added or stretched."""
+    if g.shape == shape:
+        return g
     added = g.ndim - len(shape)
     if g.shape[added:] == shape:
         return reduced(np.add, g, 0 if added == 1 else tuple(range(added)))
@@ -200,7 +224,7 @@ REDUCTIONS: dict[Any, Function] = {np.add: np.sum, np.maximum: np.max}
 
 
 def reduced(ufunc: Any, x: Any, axis: Any, keepdims: bool = False) -> Any:
-    """Return np.sum or np.max over some axes: of NumPy's arrays by their own call inside, which is sooner."""
+    """Return np.sum or np.max over some axes; a NumPy array goes straight to the ufunc, which is faster."""
     if type(x) is np.ndarray:
         return ufunc.reduce(x, axis, None, None, keepdims)
     return REDUCTIONS[ufunc](x, axis=axis, keepdims=keepdims)

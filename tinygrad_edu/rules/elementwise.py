@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import as_array, cast, constant, define, rule
+from . import as_array, cast, constant, define, reads, rule
 from .indexing import put
 
 # arithmetic
@@ -27,6 +27,7 @@ rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide
 rule(np.fmod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.trunc(a / b))
 
 
+@reads(lambda x: x)
 def nonzero(x: Any) -> Any:
     """Replace 0 by 1, to divide by: at the origin, where a length has no slope, it counts as 0."""
     return x + (x == 0)
@@ -44,6 +45,7 @@ rule(np.sqrt, lambda g, y, x: g * (y != 0) / (2 * nonzero(y)))
 rule(np.cbrt, lambda g, y, x: g * (y != 0) / (3 * nonzero(y * y)))
 
 
+@reads(lambda a, b: a ** (b - 1))
 def power_slope(a: Any, b: Any) -> Any:
     """Return a ** (b - 1), but 0 where that is infinite although a ** b is not."""
     steep = (a == 0) & (b > 0) & (b < 1)
@@ -70,6 +72,7 @@ rule(
 )
 
 
+@reads(lambda y: y)
 def bounded(y: Any) -> Any:
     """Replace minus infinity, the logarithm of nothing, by 0."""
     return np.where(np.isneginf(y), 0, y)
@@ -128,6 +131,7 @@ rule(
 )
 
 
+@reads()
 def first(*bounds: Any) -> Any:
     """Return the first bound that was given, of those that np.clip takes by two names."""
     return next((bound for bound in bounds if bound is not None), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import as_array, cast, define, rule, unbroadcast
+from . import as_array, cast, define, reads, rule, unbroadcast
 from .primitive import opaque, primitive
 
 
@@ -16,6 +16,7 @@ def getitem(a: Any, index: Any) -> Any:
     return a[index]
 
 
+@reads("put({values} at [{index}])")
 @primitive(lambda g, y, values, index, shape: g[index])
 @opaque
 def put(values: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -149,7 +150,7 @@ define(
 )
 
 
-def along(axis: int | None, index: Any, ndim: int) -> Any:
+def index_along(axis: int | None, index: Any, ndim: int) -> Any:
     """Return the index that applies `index` along one axis and takes everything along the others."""
     assert axis is not None
     return (slice(None),) * (axis % ndim) + (index,)
@@ -160,7 +161,7 @@ rule(
     lambda g, y, a, indices, axis=None, out=None, mode="raise": (
         np.reshape(put(g, wrapped(indices, a.size, mode), (a.size,)), a.shape)
         if axis is None
-        else put(g, along(axis, wrapped(indices, a.shape[axis], mode), a.ndim), a.shape)
+        else put(g, index_along(axis, wrapped(indices, a.shape[axis], mode), a.ndim), a.shape)
     ),
 )
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import as_array, constant, define, rule, unbroadcast
+from . import as_array, constant, define, reads, rule, unbroadcast
 from .primitive import primitive
 from .reductions import axes_of, others
 
 
+@reads()
 def T(a: Any) -> Any:
     """Transpose every matrix of a stack."""
     return np.swapaxes(a, -1, -2)

@@ -12,33 +12,50 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from . import CONSTANT, RULES, Function, Rule, function_name
+from .shapes import _rearranged
 
 THEMES = (
     *("elementwise", "reductions", "statistics", "shapes", "indexing"),
     *("products", "linalg", "polynomials", "special"),
 )
+REARRANGED = _rearranged(np.tile).__code__  # the one rule of all functions that move elements
 
 
 def source_of(fn: Any) -> str:
     """Return the expression that a rule returns, from its source; empty where that cannot be found.
 
+    A rule that returns in several places is named, as in ``slope(g, y, x)``.
+
     >>> import numpy as np
     >>> source_of(RULES[np.tanh].vjps[0])
     'g * (1 - y * y)'
     """
-    code = getattr(inspect.unwrap(fn), "__code__", None)
+    code = getattr(fn, "__code__", None)
     if code is None:
         return ""
-    if code.co_qualname.startswith("_rearranged."):
+    if code is REARRANGED:
         return "g, each element back in its place"
     found = [part for part in _functions(code.co_filename) if _is_code_of(part, code)]
     if len(found) != 1:
         return ""
     if isinstance(found[0], ast.Lambda):
         return ast.unparse(found[0].body)
-    returns = [part.value for part in ast.walk(found[0]) if isinstance(part, ast.Return) and part.value]
-    return ast.unparse(returns[-1]) if returns else ""
+    returns = [part for statement in found[0].body for part in _returns(statement)]
+    if len(returns) > 1:
+        return f"{found[0].name}({', '.join(code.co_varnames[: code.co_argcount])})"
+    return ast.unparse(returns[0].value) if returns and returns[0].value else ""
+
+
+def _returns(statement: ast.AST) -> Iterator[ast.Return]:
+    """Yield where a function returns, and not where a function inside it does."""
+    if isinstance(statement, ast.Return):
+        yield statement
+    elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        for part in ast.iter_child_nodes(statement):
+            yield from _returns(part)
 
 
 @functools.cache

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from . import define, rule, unbroadcast
+from . import define, reads, rule, unbroadcast
 
 # matmul: dA = g Bᵀ and dB = Aᵀ g. A vector on the left is a row, one on the right a column. Of two matrices,
-# np.dot gives the same product, and sooner: with a batch of one, in a third of the time.
+# np.dot gives the same product in less time: a third of it with a batch of one.
 rule(
     np.matmul,
     lambda g, y, a, b: (
@@ -25,33 +25,39 @@ rule(
 )
 
 
+@reads()
 def dot_like(b: Any, p: Any, q: Any) -> Any:
     """Return the product of two matrices in the memory order of b, in which an update of b will read it."""
     flags = getattr(b, "flags", None)  # which Tensors and Dask's arrays do not have
     return np.dot(q.T, p.T).T if flags is not None and flags.f_contiguous else np.dot(p, q)
 
 
+@reads()
 def turned(a: Any) -> Any:
     """Swap the last two axes: transpose every matrix of a stack."""
     return np.swapaxes(a, -1, -2)
 
 
+@reads()
 def row(a: Any) -> Any:
     """Read a vector as a matrix of one row."""
     return a[None, :] if a.ndim == 1 else a
 
 
+@reads()
 def column(b: Any) -> Any:
     """Read a vector as a matrix of one column."""
     return b[:, None] if b.ndim == 1 else b
 
 
+@reads()
 def outer_axes(g: Any, a: Any, b: Any) -> Any:
     """Give the gradient of ``a @ b`` back the axes that vectors among a and b took from it."""
     g = g[..., None] if b.ndim == 1 else g
     return np.expand_dims(g, -2) if a.ndim == 1 else g
 
 
+@reads()
 def like(a: Any, g: Any, axis: int) -> Any:
     """Read a matrix of one row or column as a vector again, where `a` was one."""
     return np.squeeze(g, axis) if a.ndim == 1 else g
@@ -100,6 +106,7 @@ def paired(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
     return [int(i) % np.ndim(a) for i in of_a], [int(i) % np.ndim(b) for i in of_b]
 
 
+@reads()
 def left_factor(g: Any, a: Any, b: Any, of_a: list[int], of_b: list[int]) -> Any:
     """Return the gradient of ``tensordot(a, b, (of_a, of_b))`` with respect to a."""
     kept_a, kept_b = kept(a, of_a), kept(b, of_b)
@@ -107,6 +114,7 @@ def left_factor(g: Any, a: Any, b: Any, of_a: list[int], of_b: list[int]) -> Any
     return np.transpose(found, np.argsort(kept_a + [of_a[i] for i in np.argsort(of_b)]))
 
 
+@reads()
 def right_factor(g: Any, a: Any, b: Any, of_a: list[int], of_b: list[int]) -> Any:
     """Return the gradient of ``tensordot(a, b, (of_a, of_b))`` with respect to b."""
     kept_a, kept_b = kept(a, of_a), kept(b, of_b)
@@ -207,6 +215,7 @@ define(np.linalg.multi_dot, lambda arrays, *, out=None: functools.reduce(np.dot,
 rule(np.einsum, each=lambda position, g, y, *call, **how: einsum_factor(position, g, *call, **how))
 
 
+@reads()
 def einsum_factor(position: int, g: Any, *call: Any, optimize: Any = False, **_: Any) -> Any:
     """Return the gradient of einsum with respect to the argument at `position`."""
     if not isinstance(call[0], str):  # einsum(a, [0, 1], b, [1, 2], [0, 2]) says the same without letters

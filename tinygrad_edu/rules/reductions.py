@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from . import define, rule
+from . import define, reads, rule
 
 
+@reads("spread({g})")
 def spread(g: Any, a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Undo a reduction's loss of axes: repeat `g` along the reduced axes of `a`, zero outside `where`."""
     if axis is not None and g.ndim < a.ndim:
@@ -30,18 +31,20 @@ def freedom(a: Any, y: Any, axis: Any, ddof: Any, where: Any = True, correction:
     return count(a, y, axis, where) - ddof - correction
 
 
+@reads()
 def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Return how far each element lies from the mean."""
     chosen = {} if where is True else {"where": where}  # which other libraries' arrays need not know
     return a - np.mean(a, axis=axis, keepdims=True, **chosen)
 
 
-def winners(a: Any, y: Any, axis: Any, where: Any) -> Any:
+def winners(a: Any, y: Any, axis: Any = None, where: Any = True) -> Any:
     """Return each element's share of being the maximum or minimum `y`: ties share, and nan is both."""
     won = ((a == spread(y, a, axis)) | (a != a)) & where
     return won / np.maximum(np.sum(won, axis=axis, keepdims=True, dtype=a.dtype), 1)
 
 
+@reads("others({a})")
 def others(a: Any, axis: Any) -> Any:
     """Return, for each element, the product of all the others along `axis`, without dividing."""
     first = axes_of(axis, a.ndim)

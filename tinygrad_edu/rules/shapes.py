@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..containers import tree_map
-from . import Function, as_array, define, rule
+from . import Function, as_array, define, reads, rule
 from .indexing import put
 
 
@@ -135,7 +135,7 @@ rule(np.fft.ifftshift, lambda g, y, x, axes=None: np.fft.fftshift(g, axes))
 rule(np.broadcast_to, lambda g, y, array, shape, subok=False: g, elementwise=True)
 rule(np.copy, lambda g, y, a, order="K", subok=False: g)
 rule(np.full_like, None, lambda g, y, a, fill_value, **how: g, elementwise=True)
-rule(np.concatenate, lambda g, y, arrays, axis=0, out=None, **how: cut(g, arrays, axis))
+rule(np.concatenate, lambda g, y, arrays, axis=0, out=None, **how: split_like(g, arrays, axis))
 rule(np.stack, lambda g, y, arrays, axis=0, out=None, **how: list(np.moveaxis(g, axis, 0)))
 rule(np.unstack, lambda g, y, x, *, axis=0: np.stack(g, axis))
 for split in (np.split, np.array_split):
@@ -160,7 +160,8 @@ def inverse(axes: Any) -> Any:
     return None if axes is None else np.argsort(np.mod(axes, len(axes)))
 
 
-def cut(g: Any, arrays: Any, axis: int | None) -> list[Any]:
+@reads("split({g})")
+def split_like(g: Any, arrays: Any, axis: int | None) -> list[Any]:
     """Undo concatenate: cut `g` into pieces as long as the arrays were."""
     lengths = [np.size(a) if axis is None else np.shape(a)[axis] for a in arrays]
     ends = np.cumsum(lengths).tolist()
@@ -169,6 +170,7 @@ def cut(g: Any, arrays: Any, axis: int | None) -> list[Any]:
     return [np.reshape(piece, np.shape(a)) for piece, a in zip(pieces, arrays, strict=True)]
 
 
+@reads("unpad({g})")
 def unpad(g: Any, array: Any, pad_width: Any, mode: str, how: dict[str, Any]) -> Any:
     """Undo pad: cut the border off, or add it to the elements it was copied from."""
     if mode == "constant":

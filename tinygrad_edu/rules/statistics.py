@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import as_array, cast, define, rule
+from .indexing import index_along
 from .reductions import axes_of, count, spread, winners
 
 # order statistics: sort, then interpolate between neighbours
@@ -185,9 +186,9 @@ define(np.corrcoef, corrcoef)
 # differences and integrals along an axis
 
 
-def along(a: Any, axis: int, index: slice) -> Any:
+def slice_along(a: Any, axis: int, index: slice) -> Any:
     """Take a slice along one axis."""
-    return a[(slice(None),) * (axis % np.ndim(a)) + (index,)]
+    return a[index_along(axis, index, np.ndim(a))]
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
@@ -200,7 +201,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     parts = [part for part in (wide[0], a, wide[1]) if part is not None]
     a = np.concatenate(parts, axis) if len(parts) > 1 else a
     for _ in range(n):
-        a = along(a, axis, slice(1, None)) - along(a, axis, slice(None, -1))
+        a = slice_along(a, axis, slice(1, None)) - slice_along(a, axis, slice(None, -1))
     return a
 
 
@@ -244,7 +245,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
         d = np.reshape(np.diff(x), [-1 if i == axis % np.ndim(y) else 1 for i in range(np.ndim(y))])
     else:
         d = np.diff(x, axis=axis)
-    return np.sum(d * (along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))) / 2, axis)
+    neighbours = slice_along(y, axis, slice(1, None)) + slice_along(y, axis, slice(None, -1))
+    return np.sum(d * neighbours / 2, axis)
 
 
 define(np.diff, diff)

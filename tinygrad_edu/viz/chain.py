@@ -205,7 +205,7 @@ def _find(graph: Graph, loss: Any, wrt: Any) -> int:
         if node.record is not None:
             if node.record is wrt.node and wrt.node is not LEAF:
                 return node.index
-            for (_, _, arg), edge in zip(arguments(node.record), graph.into[node.index], strict=True):
+            for (*_, arg), edge in zip(arguments(node.record), graph.into[node.index], strict=True):
                 if arg is wrt:
                     return edge.source
     known = [

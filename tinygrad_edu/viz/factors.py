@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..rules.printed import source_of
-from .formula import TIMES, Symbol
 from .graph import Edge, Graph, GraphNode
 from .notation import Notation, tidy
 from .paths import Step
+from .symbols import TIMES, Symbol
 from .values import floats, health, readable
 from .words import number, visible
 
@@ -110,7 +110,8 @@ class Factor:
             notes.append(f"the same for all {math.prod(self.shape):,} elements")
         notes += [step.summed] if step.summed else []
         if sum(edge.source == step.edge.source for edge in step.graph.into[step.node.index]) > 1:
-            place = "".join(f", item {i + 1}" for i in step.places)
+            keys = [key + 1 if isinstance(key, int) else key for key in step.edge.path]
+            place = "".join(f", item {key}" for key in keys)
             notes.append(f"as argument {step.edge.position + 1}{place} of {visible(step.node.op)}")
         return "; ".join(notes)
 

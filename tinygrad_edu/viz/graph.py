@@ -7,15 +7,17 @@ Pictures, text and explanations read these facts and never the Tensors themselve
 
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..backward import gradients as run_backward
 from ..backward import shares
-from ..recording import LEAF, Node, Recorded
+from ..containers import paths, rebuild
+from ..containers import spelled as spelled_tree
+from ..recording import LEAF, Node, Recorded, tensors_in
 from ..rules.indexing import getitem
 from ..source import Sources
 from .words import is_array, shape_text, spelled
@@ -73,8 +75,9 @@ class GraphNode:
 class Edge:
     """One argument of one call.
 
-    `slot` names the argument, `position` is its place in the call, `order` counts the steps of the backward
-    pass from 1 (None where no gradient flows), `unbroadcast` says how the gradient is summed on its way back.
+    `slot` names the argument, `position` is its place in the call, and `path` where in it the array stands;
+    `order` counts the steps of the backward pass from 1 (None where no gradient flows), `unbroadcast` says
+    how the gradient is summed on its way back.
     """
 
     source: int
@@ -82,6 +85,7 @@ class Edge:
     slot: str
     position: int
     shape: tuple[int, ...]
+    path: tuple[Any, ...] = ()
     order: int | None = None
     unbroadcast: str = ""
 
@@ -158,7 +162,7 @@ def calls_below(loss: Recorded) -> list[Any]:
         vertex = waiting.pop()
         if vertex.node is None or vertex.node is LEAF:
             continue
-        for _, _, arg in arguments(vertex.node):
+        for *_, arg in arguments(vertex.node):
             if isinstance(arg, Recorded) and id(arg) not in seen:
                 seen[id(arg)] = arg
                 waiting.append(arg)
@@ -176,26 +180,35 @@ def slot_names(node: Node) -> list[str]:
     return names + [f"argument {i + 1}" for i in range(len(names), len(node.args))]
 
 
-def arguments(node: Node) -> Iterator[tuple[int, str, Any]]:
-    """Yield the Tensors and arrays a call was given: position, what to call the slot, and the argument."""
-    for position, (arg, array) in enumerate(zip(node.args, node.arrays, strict=True)):
-        yield from _arrays_in(arg, array, position, f"arg {position + 1}", node.fn is GETITEM)
-    for key, value in node.kwargs.items():
-        yield from _arrays_in(value, value, len(node.args), f"{key}=", False)
+class Argument(NamedTuple):
+    """A Tensor or array that a call was given: in which argument, what that slot is called, where in it."""
+
+    position: int
+    slot: str
+    path: tuple[Any, ...]
+    value: Any
 
 
-def _arrays_in(arg: Any, array: Any, position: int, slot: str, index: bool) -> Iterator[tuple[int, str, Any]]:
-    if isinstance(arg, Recorded) or is_array(arg):
-        yield position, slot, arg
-    elif isinstance(arg, (list, tuple)) and not (index and not _has_tensor(arg)):
-        for i, item in enumerate(arg):
-            yield from _arrays_in(item, None, position, f"{slot}[{i}]", index)
+def arguments(node: Node) -> Iterator[Argument]:
+    """Go through the Tensors and arrays that a call was given, those inside containers too."""
+    given = [(i, f"arg {i + 1}", arg) for i, arg in enumerate(node.args)]
+    given += [(len(node.args), f"{key}=", value) for key, value in node.kwargs.items()]
+    for position, slot, arg in given:
+        if node.fn is GETITEM and position and not is_array(arg) and not tensors_in(arg):
+            continue  # an index of plain arrays is no argument to draw
+        for path, leaf in paths(arg):
+            if isinstance(leaf, Recorded) or is_array(leaf):
+                yield Argument(position, slot_at(slot, path), path, leaf)
 
 
-def _has_tensor(value: Any) -> bool:
-    return isinstance(value, Recorded) or (
-        isinstance(value, (list, tuple)) and any(_has_tensor(item) for item in value)
-    )
+def slot_at(slot: str, path: Sequence[Any]) -> str:
+    """Name a place inside an argument, such as ``arg 1[0]``."""
+    return slot + "".join(f"[{key}]" for key in path)
+
+
+def with_arrays(arg: Any, slot: str, found: Callable[[str, Any], Any]) -> Any:
+    """Replace the arrays in an argument, each by what `found` returns for its slot and itself."""
+    return rebuild(arg, iter([found(slot_at(slot, path), leaf) for path, leaf in paths(arg)]))
 
 
 def _write_down(loss: Any, ops: Sequence[Any]) -> tuple[list[GraphNode], list[Edge], dict[int, int]]:
@@ -207,19 +220,21 @@ def _write_down(loss: Any, ops: Sequence[Any]) -> tuple[list[GraphNode], list[Ed
     if not ops:
         nodes.append(_leaf(0, loss, loss.data))
     for vertex in ops:
-        sources = []
+        into: list[Edge] = []
         variable, names = files.names(vertex.node)
-        for position, slot, arg in arguments(vertex.node):
+        for position, slot, path, arg in arguments(vertex.node):
             if id(arg) not in numbers:
                 numbers[id(arg)] = len(nodes)
                 nodes.append(_leaf(len(nodes), arg, _recorded_value(vertex.node, position, arg)))
             source = nodes[numbers[id(arg)]]
             if source.variable is None and slot == f"arg {position + 1}":
                 source.variable = names.get(position)
-            sources.append((source.index, slot, position))
+            into.append(Edge(source.index, -1, slot, position, source.shape, path))
         number = numbers[id(vertex)] = len(nodes)
-        edges += [Edge(source, number, slot, at, nodes[source].shape) for source, slot, at in sources]
-        nodes.append(_computed(number, vertex, vertex is loss, nodes, sources))
+        for edge in into:  # which comes after the leaves that were found on the way
+            edge.target = number
+        edges += into
+        nodes.append(_computed(number, vertex, vertex is loss, nodes, into))
         nodes[number].variable = variable
     return nodes, edges, numbers
 
@@ -248,7 +263,7 @@ def _computed(
     vertex: Any,
     is_loss: bool,
     nodes: Sequence[GraphNode],
-    sources: Sequence[tuple[int, str, int]],
+    into: Sequence[Edge],
 ) -> GraphNode:
     node = vertex.node
     return GraphNode(
@@ -257,7 +272,7 @@ def _computed(
         _name(vertex),
         vertex.data,
         op=node.name.lstrip("_"),
-        call=_call_text(node, {slot: nodes[source].label for source, slot, _ in sources}),
+        call=_call_text(node, {edge.slot: nodes[edge.source].label for edge in into}),
         scope=node.scope,
         source=node.source(),
         record=node,
@@ -268,10 +283,16 @@ def _call_text(node: Node, names: dict[str, str | None]) -> str:
     """Write the call with the names of its arguments, a dot for one without a name."""
 
     def written(slot: str, arg: Any) -> str:
-        if slot in names:
-            return "·" if names[slot] is None else names[slot] or "''"
-        if isinstance(arg, (list, tuple)) and any(key.startswith(slot + "[") for key in names):
-            return "[" + ", ".join(written(f"{slot}[{i}]", item) for i, item in enumerate(arg)) + "]"
+        places = (slot_at(slot, path) for path, _ in paths(arg))
+
+        def leaf_text(leaf: Any) -> str:
+            place = next(places)
+            if place not in names:
+                return spelled(leaf)
+            return "·" if names[place] is None else names[place] or "''"
+
+        if slot in names or any(key.startswith(slot + "[") for key in names):
+            return spelled_tree(arg, leaf_text, lambda kind: str(kind.__name__))
         return spelled(arg)
 
     parts = [written(f"arg {i + 1}", arg) for i, arg in enumerate(node.args)]
@@ -318,7 +339,7 @@ def _every_gradient(loss: Any, ops: Sequence[Any]) -> list[tuple[Any, Any]]:
 def _with_leaves(loss: Any, ops: Sequence[Any]) -> list[Any]:
     every = {id(vertex): vertex for vertex in (loss, *ops)}
     for vertex in ops:
-        every.update((id(arg), arg) for _, _, arg in arguments(vertex.node) if isinstance(arg, Recorded))
+        every.update((id(arg), arg) for *_, arg in arguments(vertex.node) if isinstance(arg, Recorded))
     return list(every.values())
 
 
@@ -383,7 +404,7 @@ def contributions(loss: Any, graph: Graph) -> dict[int, Any]:
             continue
         waiting = [
             (arg, edge)
-            for (_, _, arg), edge in zip(arguments(vertex.node), graph.into[node.index], strict=True)
+            for (*_, arg), edge in zip(arguments(vertex.node), graph.into[node.index], strict=True)
             if edge.order is not None
         ]
         with np.errstate(all="ignore"):

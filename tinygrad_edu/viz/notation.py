@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..recording import pick
-from .formula import ATOM, POWER, Symbol
-from .graph import GETITEM, Graph, GraphNode
+from .graph import GETITEM, Graph, GraphNode, with_arrays
+from .symbols import ATOM, POWER, Symbol, inside_brackets, text_of
 from .words import spelled, visible
 
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -138,10 +138,7 @@ class Notation:
         record = node.record
         assert record is not None
         inner = {edge.slot: self.symbol(edge.source, depth + 1) for edge in self.graph.into[node.index]}
-        arguments = [
-            arranged(arg, array, f"arg {i}", inner)
-            for i, (arg, array) in enumerate(zip(record.args, record.arrays, strict=True), 1)
-        ]
+        arguments = [with_arrays(array, f"arg {i}", inner.get) for i, array in enumerate(record.arrays, 1)]
         if isinstance(record.fn, np.ufunc) and not record.kwargs:
             try:
                 with np.errstate(all="ignore"):
@@ -153,9 +150,8 @@ class Notation:
         while len(arguments) > 1 and arguments[-1] is None:
             arguments.pop()
         if record.fn in (pick, GETITEM):
-            inside = _spelled(arguments[1])
-            inside = inside.strip("()").rstrip(",") if isinstance(arguments[1], tuple) else inside
-            return Symbol(f"{_spelled(arguments[0])}[{inside}]", node.value)
+            inside = inside_brackets(arguments[1]).rstrip(",")
+            return Symbol(f"{text_of(arguments[0])[0]}[{inside}]", node.value)
         options = [f"{key}={spelled(value)}" for key, value in record.kwargs.items()]
         return Symbol(f"{visible(node.op)}({', '.join([*map(_spelled, arguments), *options])})", node.value)
 
@@ -169,22 +165,11 @@ class Notation:
         ]
 
 
-def arranged(arg: Any, array: Any, slot: str, symbols: dict[str, Symbol]) -> Any:
-    """Put Symbols in the place of the arrays of an argument; numbers and options stay as they are."""
-    if slot in symbols:
-        return symbols[slot]
-    if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in symbols):
-        return [
-            arranged(a, b, f"{slot}[{i}]", symbols) for i, (a, b) in enumerate(zip(arg, array, strict=True))
-        ]
-    return array
-
-
 def _spelled(value: Any) -> str:
     if isinstance(value, Symbol):
         return value.text
-    if isinstance(value, list) and any(isinstance(item, Symbol) for item in value):
-        return "[" + ", ".join(_spelled(item) for item in value) + "]"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Symbol) for item in value):
+        return text_of(value)[0]
     return spelled(value)
 
 

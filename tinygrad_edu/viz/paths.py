@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..backward import shares
+from ..containers import at, paths, rebuild
 from ..recording import make
 from ..rules import unbroadcast
-from .formula import DOT, SUBSCRIPTS, TIMES, Symbol, on_symbols
-from .graph import Edge, Graph, GraphNode
-from .notation import Notation, arranged
+from .graph import Edge, Graph, GraphNode, with_arrays
+from .notation import Notation
+from .running import run_on_symbols
+from .symbols import DOT, SUBSCRIPTS, TIMES, Symbol
 
 PATHS = 16  # how many paths are walked one by one
 STEPS = 50_000  # about how many calls are gone through for all of them
@@ -32,7 +34,6 @@ class Step:
         self.edge = edge
         self.node: GraphNode = graph.nodes[edge.target]
         self.source: GraphNode = graph.nodes[edge.source]
-        self.places = [int(place) for place in re.findall(r"\[(\d+)\]", edge.slot)]
 
     @cached_property
     def alone(self) -> Any:
@@ -40,7 +41,7 @@ class Step:
         record = copy.copy(self.node.record)
         assert record is not None
         args: list[Any] = [None] * len(record.args)
-        args[self.edge.position] = _only(record.args[self.edge.position], self.places)
+        args[self.edge.position] = _only(record.args[self.edge.position], self.edge.path)
         record.args = tuple(args)
         return record
 
@@ -62,18 +63,12 @@ class Step:
         record = self.node.record
         assert record is not None
         names = {edge.slot: notation.symbol(edge.source) for edge in self.graph.into[self.node.index]}
-        arrays = [
-            arranged(arg, array, f"arg {i}", names)
-            for i, (arg, array) in enumerate(zip(record.args, record.arrays, strict=True), 1)
-        ]
+        arrays = [with_arrays(array, f"arg {i}", names.get) for i, array in enumerate(record.arrays, 1)]
         if isinstance(gradient, tuple):  # of several results: those that the path does not use pass on 0
             zeros = (Symbol("0", np.zeros_like(result)) for result in self.node.value)
             gradient = tuple(zero if g is None else g for g, zero in zip(gradient, zeros, strict=True))
-        with np.errstate(all="ignore"):
-            part = on_symbols(self.vjp)(gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
-        for place in self.places:
-            several = isinstance(part, Symbol) and isinstance(part.value, (list, tuple))
-            part = Symbol(f"{part.text}[{place}]", part.value[place]) if several else part[place]
+        part = run_on_symbols(self.vjp, gradient, notation.symbol(self.node.index), *arrays, **record.kwargs)
+        part = at(part, self.edge.path)
         return self._summed(part, sums) if record.rule.undo_broadcast else part
 
     def _summed(self, part: Any, sums: bool) -> Any:
@@ -100,11 +95,9 @@ class Step:
         return self.node.record is not None and self.node.record.rule.elementwise
 
 
-def _only(arg: Any, places: Sequence[int]) -> Any:
-    """Keep the one Tensor at a place in a (nested) list argument."""
-    if not places:
-        return arg
-    return [_only(item, places[1:]) if i == places[0] else None for i, item in enumerate(arg)]
+def _only(arg: Any, path: tuple[Any, ...]) -> Any:
+    """Keep the one Tensor at a place in an argument that is a container."""
+    return rebuild(arg, iter([leaf if where == path else None for where, leaf in paths(arg)]))
 
 
 def live(edges: Sequence[Edge]) -> list[Edge]:

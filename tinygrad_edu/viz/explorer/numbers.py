@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ...containers import at
 from ...recording import pick
-from ..formula import COMPARISONS, Symbol, argument_names, barred, on_symbols, real
-from ..graph import Edge, Graph, GraphNode
+from ..formula import argument_names, barred
+from ..graph import Edge, Graph, GraphNode, with_arrays
+from ..running import run_on_symbols
+from ..symbols import COMPARISONS, Symbol, real
 from ..values import readable
 from ..words import number, visible
 
@@ -95,20 +98,13 @@ def _run(node: GraphNode, edge: Edge, names: dict[str, str], symbol: Callable[[s
     assert record is not None
     vjp = (record.rule.vjps or record.rule.vjps_of(record.args))[edge.position]
     assert vjp is not None
-    arrays = [_inside(array, f"arg {i + 1}", names, symbol) for i, array in enumerate(record.arrays)]
-    part = on_symbols(vjp)(symbol("ḡ", node.gradient), symbol("y", node.value), *arrays, **record.kwargs)
-    for place in edge.slot.split("[")[1:]:
-        part = part[int(place.rstrip("]"))]
-    return part
 
+    def named(slot: str, array: Any) -> Any:
+        return symbol(names[slot], array) if slot in names else array
 
-def _inside(array: Any, slot: str, names: dict[str, str], symbol: Callable[[str, Any], Symbol]) -> Any:
-    """Make symbols of the arrays in an argument."""
-    if slot in names:
-        return symbol(names[slot], array)
-    if isinstance(array, (list, tuple)) and any(name.startswith(slot + "[") for name in names):
-        return [_inside(item, f"{slot}[{i}]", names, symbol) for i, item in enumerate(array)]
-    return array
+    arrays = [with_arrays(array, f"arg {i + 1}", named) for i, array in enumerate(record.arrays)]
+    part = run_on_symbols(vjp, symbol("ḡ", node.gradient), symbol("y", node.value), *arrays, **record.kwargs)
+    return at(part, edge.path)
 
 
 def _symbol(name: str, value: Any) -> Symbol:
