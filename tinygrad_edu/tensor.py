@@ -395,7 +395,7 @@ class Tensor(Recorded):
         return tensor
 
     def __dlpack__(self, **how: Any) -> Any:
-        return np.asarray(self).__dlpack__(**how)
+        return np.asarray(self._unconnected()).__dlpack__(**how)
 
     def __dlpack_device__(self) -> Any:
         return self.numpy().__dlpack_device__()
@@ -404,7 +404,8 @@ class Tensor(Recorded):
         # of the array itself: asking NumPy for one would bring it back here, again and again
         return memoryview(self._unconnected())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    # its dtype is the widest on purpose: from Any, a type checker concludes that array @ Tensor is an array
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[np.generic]]:
         return np.array(self._unconnected(), dtype=dtype, copy=copy)
 
     def _unconnected(self) -> Any:

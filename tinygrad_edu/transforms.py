@@ -10,7 +10,7 @@ stay connected to them; under `no_grad` they are arrays.
 import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -33,8 +33,11 @@ from .recording import (
 from .rules import Rule
 from .tensor import Tensor
 
+# what a transform returns takes arrays where `f` is given Tensors, so that it does not have f's types
 Function = Callable[..., Any]
 ArgNums = int | Sequence[int]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Containers
 
@@ -174,7 +177,9 @@ def _scalar(loss: Any, f: Function) -> Any:
 # First order
 
 
-def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+def value_and_grad(
+    f: Function, argnums: ArgNums = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
     """Return a function that gives the value of `f` and its gradient.
 
     Args:
@@ -201,6 +206,10 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
     return run
 
 
+@overload
+def grad(f: Function, argnums: ArgNums = 0, *, has_aux: Literal[True]) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function: ...
 def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """Return the gradient function of `f`, as `value_and_grad` without the value.
 
@@ -232,6 +241,10 @@ def elementwise_grad(f: Function, argnums: ArgNums = 0) -> Function:
     return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
 
 
+@overload
+def vjp(f: Function, *xs: Any, has_aux: Literal[True]) -> tuple[Any, Function, Any]: ...
+@overload
+def vjp(f: Function, *xs: Any, has_aux: Literal[False] = False) -> tuple[Any, Function]: ...
 def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     """Return ``f(*xs)`` and a function that pulls a gradient of it back to a tuple of gradients of `xs`.
 
@@ -375,7 +388,7 @@ def _basis(x: Any) -> Iterator[Any]:
 # Memory and cutting
 
 
-def checkpoint(f: Function) -> Function:
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """Return `f` with a recording that forgets what happens inside, and runs it again for the gradient.
 
     It trades time for memory (Griewank & Walther 2000): between the forward and the backward pass only the
@@ -388,7 +401,7 @@ def checkpoint(f: Function) -> Function:
     """
 
     @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not is_recording():
             return f(*args, **kwargs)
         now = next_serial()
@@ -400,7 +413,8 @@ def checkpoint(f: Function) -> Function:
         again = functools.partial(f, *args, **kwargs)
         whole = make(tuple(y.data for y in outputs), forgetful_node(f, again, inputs))
         kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}
-        return tree_map(lambda y: kept.get(id(y), y), result)
+        joined: R = tree_map(lambda y: kept.get(id(y), y), result)
+        return joined
 
     return call
 
@@ -448,10 +462,11 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
     return Node(f, Rule((run_again,)), (inputs,), [arrays])
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: R) -> R:
     """Return `x` (an array, or a container of them) as a constant through which no gradient flows.
 
     >>> print(grad(lambda x: x * stop_gradient(x))(3.0))
     3.0
     """
-    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+    stopped: R = tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+    return stopped

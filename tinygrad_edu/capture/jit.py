@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..recording import LEAF, NotYet, apply, current_state, is_recording, line_of, make, pick, users_place
 from ..transforms import forgetful_node, leaves, rebuild
@@ -29,6 +29,8 @@ from .watch import Link, Test, links, tensors_below
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 DECORATE: Any = object()  # stands for "no function given"
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Jitted:
@@ -266,10 +268,18 @@ def _warn(message: str) -> None:
     warnings.warn_explicit(message, RuntimeWarning, file, line)
 
 
+if TYPE_CHECKING:
+
+    class JittedAs(Jitted, Generic[P, R]):
+        """A `Jitted` as type checkers see it, with the parameters and result of its function."""
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...  # noqa: D102
+
+
 @overload
-def jit(function: Callable[..., Any], compiled: bool | None = None) -> Jitted: ...
+def jit(function: Callable[P, R], compiled: bool | None = None) -> "JittedAs[P, R]": ...
 @overload
-def jit(*, compiled: bool | None = None) -> Callable[[Callable[..., Any]], Jitted]: ...
+def jit(*, compiled: bool | None = None) -> "Callable[[Callable[P, R]], JittedAs[P, R]]": ...
 def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
