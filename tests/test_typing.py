@@ -42,6 +42,7 @@ def test_mypy_accepts_a_users_program():
 
 def test_the_types_of_the_users_program_hold_when_it_runs(monkeypatch):
     def check(value, claimed):
+        claimed = getattr(claimed, "__value__", claimed)  # what NDArray stands for
         if claimed is not typing.Any:
             assert isinstance(value, typing.get_origin(claimed) or claimed)
 
@@ -113,6 +114,7 @@ def described(room, names):
 CALLED = [entry for room, names in ROOMS for entry in described(room, names)]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # which newer NumPys say of np.fix
 @pytest.mark.parametrize(("name", "fn", "kind"), CALLED)
 @settings(max_examples=3)
 @given(data=st.data())
