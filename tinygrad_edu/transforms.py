@@ -188,6 +188,10 @@ def value_and_grad(
         has_aux: `f` returns a pair of the scalar and something else, which is handed through:
             ``(value, aux), gradient``.
 
+    Raises:
+        ValueError: the result of `f` is no scalar, or `argnums` names no argument.
+        TypeError: `f` returns nothing.
+
     >>> import numpy as np
     >>> value, slope = value_and_grad(lambda x: np.sum(x ** 2))(np.array([1.0, 2.0]))
     >>> print(value, slope)
@@ -251,6 +255,10 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     (The vector-Jacobian product.) The pullback may be called many times. With `has_aux`, `f` returns a pair,
     and the result is ``y, pullback, aux``.
 
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: there are no `xs`; or, by the pullback, its gradient does not fit `y`.
+
     >>> import numpy as np
     >>> y, pullback = vjp(lambda a, b: a * b, np.array([1.0, 2.0]), 3.0)
     >>> pullback(np.array([1.0, 10.0]))
@@ -273,6 +281,10 @@ def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, A
     """Return ``f(*xs)`` and how it changes when each of `xs` moves along its tangent: forward mode.
 
     (The Jacobian-vector product.)
+
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: there are no `xs`, or the tangents do not fit them.
 
     >>> import numpy as np
     >>> y, slope = jvp(np.sin, (0.0,), (2.0,))
@@ -306,6 +318,10 @@ def jacobian(f: Function, argnums: ArgNums = 0) -> Function:
 
     Row by row, in reverse mode. Where `f` returns or takes containers, it is a container of containers.
 
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: `argnums` names no argument.
+
     >>> import numpy as np
     >>> print(jacobian(lambda x: np.array([2.0, 3.0]) * x)(np.array([1.0, 1.0])))
     [[2. 0.]
@@ -335,6 +351,9 @@ def hessian(f: Function, argnums: ArgNums = 0) -> Function:
     """Return the function that gives all second derivatives of a scalar `f`, in shape ``x.shape + x.shape``.
 
     Column by column: forward mode over the reverse mode of `grad`.
+
+    Raises:
+        TypeError, ValueError: as in `value_and_grad`.
 
     >>> import numpy as np
     >>> print(hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0])))
