@@ -62,6 +62,9 @@ class Multinomial:
 
         Exact up to 2^40; infinity where the number is too large for a float.
 
+        Raises:
+            ValueError: `counts` are not whole numbers, one for each class, that sum to n.
+
         >>> Multinomial(4, probs=[0.5, 0.5]).coefficient([2, 2])
         array(6.)
         """

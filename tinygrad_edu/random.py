@@ -46,6 +46,9 @@ def random(shape: Shape = None, source: Source = None) -> Any:
         shape: of the array; without one, a single number is drawn.
         source: a generator, or a function that returns one; by default the shared one.
 
+    Raises:
+        TypeError: `source` is neither a generator nor a function.
+
     >>> seed(0)
     >>> random(2).round(3)
     array([0.637, 0.27 ])
@@ -55,6 +58,9 @@ def random(shape: Shape = None, source: Source = None) -> Any:
 
 def uniform(low: Any = 0.0, high: Any = 1.0, shape: Shape = None, source: Source = None) -> Any:
     """Draw numbers evenly from `low` up to but not `high`.
+
+    Raises:
+        TypeError: `source` is neither a generator nor a function.
 
     >>> seed(0)
     >>> bool(-1 <= uniform(-1, 1) < 1)
@@ -66,6 +72,9 @@ def uniform(low: Any = 0.0, high: Any = 1.0, shape: Shape = None, source: Source
 def normal(shape: Shape = None, mean: Any = 0.0, stddev: Any = 1.0, source: Source = None) -> Any:
     """Draw from a normal distribution.
 
+    Raises:
+        TypeError: `source` is neither a generator nor a function.
+
     >>> seed(0)
     >>> normal((2, 3)).shape
     (2, 3)
@@ -76,6 +85,9 @@ def normal(shape: Shape = None, mean: Any = 0.0, stddev: Any = 1.0, source: Sour
 def integers(low: int, high: int, shape: Shape = None, source: Source = None) -> Any:
     """Draw whole numbers evenly from `low` up to but not `high`.
 
+    Raises:
+        TypeError: `source` is neither a generator nor a function.
+
     >>> seed(0)
     >>> integers(0, 10, 3)
     array([8, 6, 5])
@@ -85,6 +97,9 @@ def integers(low: int, high: int, shape: Shape = None, source: Source = None) ->
 
 def permutation(n: int, source: Source = None) -> Any:
     """Draw an order of the numbers 0 to ``n - 1``.
+
+    Raises:
+        TypeError: `source` is neither a generator nor a function.
 
     >>> seed(0)
     >>> permutation(4)

@@ -298,7 +298,11 @@ class Tensor(Recorded):
         self.grad = None
 
     def retain_grad(self) -> "Tensor":
-        """Ask `backward` to leave the gradient of this computed Tensor in `grad` too."""
+        """Ask `backward` to leave the gradient of this computed Tensor in `grad` too.
+
+        Raises:
+            RuntimeError: it needs no gradient.
+        """
         if self.node is None:
             raise RuntimeError("retain_grad needs a Tensor that requires a gradient; this one does not")
         self.keeps_grad = True
@@ -308,6 +312,9 @@ class Tensor(Recorded):
         """Call `hook` with this Tensor's gradient on every backward pass; return a function that stops it.
 
         The gradient is complete, every path added. What the hook returns, if anything, goes on in its place.
+
+        Raises:
+            RuntimeError: this Tensor needs no gradient.
 
         >>> x = Tensor(3.0, requires_grad=True)
         >>> y = x * x
@@ -339,6 +346,11 @@ class Tensor(Recorded):
 
         Graphs recorded before keep the old values, so their gradients stay right.
 
+        Raises:
+            RuntimeError: it is no leaf, but the result of a recorded call.
+            TypeError: the values have a mask, which would be lost.
+            ValueError: the values have another shape.
+
         >>> w = Tensor([1.0, 2.0], requires_grad=True)
         >>> w.assign(w.data - 0.5)
         Tensor([0.5, 1.5], requires_grad=True)
@@ -362,11 +374,19 @@ class Tensor(Recorded):
         return +self
 
     def item(self, *index: Any) -> Any:
-        """Return one element as a Python number."""
+        """Return one element as a Python number.
+
+        Raises:
+            TypeError: it needs a gradient and is inside `grad`, `jvp`, ..., which would lose it.
+        """
         return self._values().item(*index)
 
     def tolist(self) -> Any:
-        """Return the values as nested Python lists."""
+        """Return the values as nested Python lists.
+
+        Raises:
+            TypeError: as in `item`.
+        """
         return self._values().tolist()
 
     def astype(self, dtype: Any) -> "Tensor":
@@ -386,7 +406,7 @@ class Tensor(Recorded):
         return tensor
 
     def __dlpack__(self, **how: Any) -> Any:
-        return np.asarray(self).__dlpack__(**how)
+        return np.asarray(self._unconnected()).__dlpack__(**how)
 
     def __dlpack_device__(self) -> Any:
         return self.numpy().__dlpack_device__()
@@ -395,7 +415,8 @@ class Tensor(Recorded):
         # of the array itself: asking NumPy for one would bring it back here, again and again
         return memoryview(self._unconnected())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    # its dtype is the widest on purpose: from Any, a type checker concludes that array @ Tensor is an array
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[np.generic]]:
         return np.array(self._unconnected(), dtype=dtype, copy=copy)
 
     def _unconnected(self) -> Any:

@@ -10,7 +10,7 @@ stay connected to them; under `no_grad` they are arrays.
 import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from .rules import Rule
 from .state import call_recording, call_transforming, current_trace, inside_transform, is_recording
 from .tensor import Tensor
 
+# what a transform returns takes arrays where `f` is given Tensors, so that it does not have f's types
 Function = Callable[..., Any]
 ArgNums = int | Sequence[int]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # One recorded run of a function, from which gradients are pulled and through which tangents are pushed
 
@@ -123,7 +126,9 @@ def _scalar(loss: Any, f: Function) -> Any:
 # First order
 
 
-def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+def value_and_grad(
+    f: Function, argnums: ArgNums = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
     """Return a function that gives the value of `f` and its gradient.
 
     Args:
@@ -131,6 +136,10 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
         argnums: which positional argument to differentiate by, or several of them (a tuple of gradients).
         has_aux: `f` returns a pair of the scalar and something else, which is handed through:
             ``(value, aux), gradient``.
+
+    Raises:
+        ValueError: the result of `f` is no scalar, or `argnums` names no argument.
+        TypeError: `f` returns nothing.
 
     >>> import numpy as np
     >>> value, slope = value_and_grad(lambda x: np.sum(x ** 2))(np.array([1.0, 2.0]))
@@ -150,6 +159,10 @@ def value_and_grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> 
     return run
 
 
+@overload
+def grad(f: Function, argnums: ArgNums = 0, *, has_aux: Literal[True]) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function: ...
 def grad(f: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """Return the gradient function of `f`, as `value_and_grad` without the value.
 
@@ -181,11 +194,19 @@ def elementwise_grad(f: Function, argnums: ArgNums = 0) -> Function:
     return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
 
 
+@overload
+def vjp(f: Function, *xs: Any, has_aux: Literal[True]) -> tuple[Any, Function, Any]: ...
+@overload
+def vjp(f: Function, *xs: Any, has_aux: Literal[False] = False) -> tuple[Any, Function]: ...
 def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     """Return ``f(*xs)`` and a function that pulls a gradient of it back to a tuple of gradients of `xs`.
 
     (The vector-Jacobian product.) The pullback may be called many times. With `has_aux`, `f` returns a pair,
     and the result is ``y, pullback, aux``.
+
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: there are no `xs`; or, by the pullback, its gradient does not fit `y`.
 
     >>> import numpy as np
     >>> y, pullback = vjp(lambda a, b: a * b, np.array([1.0, 2.0]), 3.0)
@@ -209,6 +230,10 @@ def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, A
     """Return ``f(*xs)`` and how it changes when each of `xs` moves along its tangent: forward mode.
 
     (The Jacobian-vector product.)
+
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: there are no `xs`, or the tangents do not fit them.
 
     >>> import numpy as np
     >>> y, slope = jvp(np.sin, (0.0,), (2.0,))
@@ -242,6 +267,10 @@ def jacobian(f: Function, argnums: ArgNums = 0) -> Function:
 
     Row by row, in reverse mode. Where `f` returns or takes containers, it is a container of containers.
 
+    Raises:
+        TypeError: `f` returns nothing.
+        ValueError: `argnums` names no argument.
+
     >>> import numpy as np
     >>> print(jacobian(lambda x: np.array([2.0, 3.0]) * x)(np.array([1.0, 1.0])))
     [[2. 0.]
@@ -271,6 +300,9 @@ def hessian(f: Function, argnums: ArgNums = 0) -> Function:
     """Return the function that gives all second derivatives of a scalar `f`, in shape ``x.shape + x.shape``.
 
     Column by column: forward mode over the reverse mode of `grad`.
+
+    Raises:
+        TypeError, ValueError: as in `value_and_grad`.
 
     >>> import numpy as np
     >>> print(hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0])))
@@ -324,7 +356,7 @@ def _basis(x: Any) -> Iterator[Any]:
 # Memory and cutting
 
 
-def checkpoint(f: Function) -> Function:
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """Return `f` with a recording that forgets what happens inside, and runs it again for the gradient.
 
     It trades time for memory (Griewank & Walther 2000): between the forward and the backward pass only the
@@ -337,7 +369,7 @@ def checkpoint(f: Function) -> Function:
     """
 
     @functools.wraps(f)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not is_recording():
             return f(*args, **kwargs)
         now = next_serial()
@@ -349,7 +381,8 @@ def checkpoint(f: Function) -> Function:
         again = functools.partial(f, *args, **kwargs)
         whole = make(tuple(y._data for y in outputs), forgetful_node(f, again, inputs))
         kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}
-        return tree_map(lambda y: kept.get(id(y), y), result)
+        joined: R = tree_map(lambda y: kept.get(id(y), y), result)
+        return joined
 
     return call
 
@@ -397,10 +430,11 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
     return Node(f, Rule((run_again,)), (inputs,), [arrays])
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: R) -> R:
     """Return `x` (an array, or a container of them) as a constant through which no gradient flows.
 
     >>> print(grad(lambda x: x * stop_gradient(x))(3.0))
     3.0
     """
-    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+    stopped: R = tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, x)
+    return stopped

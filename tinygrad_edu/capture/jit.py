@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..containers import leaves, rebuild
 from ..places import line_of, users_place
@@ -35,6 +35,8 @@ PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 EMITTER: Emitter = emit  # another one would be put here
 DECORATE: Any = object()  # stands for "no function given"
 THRASHING = 16  # programs made, in fewer than twice as many calls: time to warn
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Jitted:
@@ -271,10 +273,18 @@ def _warn(message: str) -> None:
     warnings.warn_explicit(message, RuntimeWarning, file, line)
 
 
+if TYPE_CHECKING:
+
+    class JittedAs(Jitted, Generic[P, R]):
+        """A `Jitted` as type checkers see it, with the parameters and result of its function."""
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...  # noqa: D102
+
+
 @overload
-def jit(function: Callable[..., Any], compiled: bool | None = None) -> Jitted: ...
+def jit(function: Callable[P, R], compiled: bool | None = None) -> "JittedAs[P, R]": ...
 @overload
-def jit(*, compiled: bool | None = None) -> Callable[[Callable[..., Any]], Jitted]: ...
+def jit(*, compiled: bool | None = None) -> "Callable[[Callable[P, R]], JittedAs[P, R]]": ...
 def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
@@ -301,6 +311,7 @@ def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
             to a Python number or a plain array, or makes a result whose shape depends on values. The message
             names the line, and what to write instead.
         ImportError: `compiled`, and Numba is not installed.
+        TypeError: no function, one whose body runs later (a generator, a coroutine), or `compiled` is no flag.
 
     Source: tracing as in Maclaurin, Duvenaud & Adams, "Autograd", 2015, and Frostig, Johnson & Leary,
     "Compiling machine learning programs via high-level tracing", SysML 2018.

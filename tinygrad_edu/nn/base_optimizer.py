@@ -265,6 +265,9 @@ class Optimizer(Versioned, Configured):
     def state_dict(self, parameters: Iterable[Tensor]) -> dict[str, Any]:
         """Return all that is remembered, for `load_state_dict`: steps taken and the states of `parameters`.
 
+        Raises:
+            TypeError: something else than a list of Tensors.
+
         >>> from tinygrad_edu.nn import SGD
         >>> w = Tensor([1.0], requires_grad=True)
         >>> SGD(0.1, momentum=0.9).state_dict([w])
@@ -284,6 +287,7 @@ class Optimizer(Versioned, Configured):
 
         Raises:
             ValueError: the states do not fit the parameters.
+            TypeError: something else than a list of Tensors.
         """
         parameters, states = _tensors(parameters), saved["states"]
         if len(states) != len(parameters):

@@ -72,7 +72,11 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """Calls the functions it is given: ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))``."""
+    """Calls the functions it is given: ``LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))``.
+
+    Raises:
+        TypeError: a name that no method of a callback has; the message lists those that there are.
+    """
 
     def __init__(self, **functions: Callable[..., Any]):
         for name, function in functions.items():

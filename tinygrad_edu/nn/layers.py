@@ -70,7 +70,11 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
 
     def build(self, input_shape: Shape) -> None:
-        """Make W and b."""
+        """Make W and b.
+
+        Raises:
+            ValueError: an input with a single axis.
+        """
         if len(input_shape) < 2:
             raise ValueError(
                 f"Dense takes inputs of shape (N, features), and layer {self.path!r} got one with a "
@@ -137,6 +141,9 @@ class Dropout(Layer):
         name: by default "dropout".
         seed: makes the choices repeat.
         dtype: inputs that are not Tensors are converted to it.
+
+    Raises:
+        ValueError: a rate outside of that.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
 

@@ -253,6 +253,9 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
 
     Everything else is as in `categorical_crossentropy`.
 
+    Raises:
+        ValueError: there is not one label for each row of predictions.
+
     >>> float(sparse_categorical_crossentropy(np.array([1]), np.array([[0.5, 0.5]])).round(4))
     0.6931
     """

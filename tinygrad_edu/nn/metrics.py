@@ -18,6 +18,9 @@ Metric: TypeAlias = Callable[[Any, Any], Any]
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """Tell, for each example, whether the most probable class is the one of its one-hot label.
 
+    Raises:
+        ValueError: the labels have another shape than the predictions.
+
     >>> categorical_accuracy(np.array([[0, 1], [1, 0]]), np.array([[0.4, 0.6], [0.3, 0.7]]))
     array([ True, False])
     """
@@ -32,6 +35,9 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """Tell, for each example, whether the most probable class is its integer label.
+
+    Raises:
+        ValueError: there is not one label for each example.
 
     >>> sparse_categorical_accuracy(np.array([1, 0]), np.array([[0.4, 0.6], [0.3, 0.7]]))
     array([ True, False])

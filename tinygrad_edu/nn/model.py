@@ -84,7 +84,11 @@ class Sequential(Model):
         self.output_shape = layer.output_shape
 
     def call(self, x: Any) -> Any:
-        """Return the output of the last layer."""
+        """Return the output of the last layer.
+
+        Raises:
+            RuntimeError: there are no layers yet.
+        """
         if not self.layers:
             raise RuntimeError("this model has no layers yet; add one, such as model.add(Dense(10))")
         for layer in self.layers:

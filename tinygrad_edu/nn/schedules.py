@@ -53,6 +53,9 @@ class InverseTimeDecay(_Decay):
 class PiecewiseConstantDecay:
     """Changes the rate at given steps: ``values[0]`` up to and including ``boundaries[0]``, and so on.
 
+    Raises:
+        ValueError: there is not one value more than boundaries.
+
     >>> rate = PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])
     >>> rate(100), rate(101), rate(1000)
     (0.1, 0.01, 0.001)

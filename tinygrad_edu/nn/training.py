@@ -292,7 +292,12 @@ class Model(Layer):
 
     @contained
     def train_on_batch(self, x: Any, y: Any) -> Any:
-        """Take one step; return the loss before it, or a list of it and the metrics."""
+        """Take one step; return the loss before it, or a list of it and the metrics.
+
+        Raises:
+            RuntimeError: `compile` was not called.
+            ValueError: x and y do not fit each other or the model.
+        """
         self._compiled("train_on_batch")
         x, y = examples_for(self, x, y)
         with training():

@@ -61,6 +61,7 @@ def check_gradient(
 
     Raises:
         AssertionError: names the function, the argument, the element, and the two values.
+        ValueError: no argument is a float or an array of floats.
 
     >>> import numpy as np
     >>> import tinygrad_edu as tg

@@ -69,6 +69,9 @@ def numerical_vjp(
         step: as in `numerical_gradient`.
         method: as in `numerical_gradient`.
 
+    Raises:
+        ValueError: `method` is neither "central" nor "complex".
+
     >>> import numpy as np
     >>> numerical_vjp(np.multiply, [np.array([1.0, 2.0]), 3.0], np.array([1.0, 10.0]))
     [array([ 3., 30.]), array(21.)]
@@ -100,6 +103,9 @@ def numerical_jvp(
         tangents: the direction to move in, one array for each of `xs`, in its shape.
         step: the longest distance that an element x is moved by in one step, times ``max(1, |x|)``.
         method: as in `numerical_gradient`.
+
+    Raises:
+        ValueError: `method` is neither "central" nor "complex".
 
     >>> import numpy as np
     >>> numerical_jvp(np.multiply, [np.array([1.0, 2.0]), 3.0], [np.array([1.0, 0.0]), 1.0])

@@ -90,6 +90,7 @@ def draw(
     Raises:
         ImportError: the Python package graphviz is missing.
         TypeError: `loss` is not a Tensor.
+        ValueError: there is no such `level`.
 
     >>> import tinygrad_edu as tg
     >>> a = tg.Tensor(3.0, requires_grad=True, name="a")

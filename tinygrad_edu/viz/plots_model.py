@@ -35,6 +35,7 @@ def activations(model: Any, x: Any = None, labels: Any = None, title: str = "") 
 
     Raises:
         ImportError: matplotlib is missing.
+        TypeError: there is neither a model with `x`, nor arrays by name.
         ValueError: there are no examples, or labels are not one an example.
 
     >>> figure = activations({"hidden": [[0.0, 2.0, 0.0], [0.0, 1.0, 3.0]]})

@@ -30,6 +30,9 @@ class GradientNorms(Callback):
     Attributes:
         norms: by layer, from the input to the loss, a list of norms.
 
+    Raises:
+        TypeError: `loss` is no function.
+
     >>> w = Tensor([3.0, 4.0], requires_grad=True, name="layer.w")
     >>> watch = GradientNorms(lambda: np.sum(w * w) / 2)
     >>> watch.take()
@@ -47,7 +50,11 @@ class GradientNorms(Callback):
         self.norms: dict[str, list[float]] = {}
 
     def take(self) -> None:
-        """Measure now."""
+        """Measure now.
+
+        Raises:
+            TypeError: the loss is no scalar, or was not computed from parameters.
+        """
         with training(False):
             loss = self.loss()
         if not isinstance(loss, Tensor) or loss.shape != () or not loss.requires_grad:

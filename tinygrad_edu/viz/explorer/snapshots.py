@@ -25,6 +25,7 @@ class Snapshots(Callback):
     changed by it: no ``grad`` is written, and no hook is called.
 
     Raises:
+        TypeError: `loss` is no function.
         ValueError: `every` is not positive.
 
     >>> import tinygrad_edu as tg
@@ -59,6 +60,7 @@ class Snapshots(Callback):
             label: what the page calls this moment, such as ``"epoch 3"``.
 
         Raises:
+            TypeError: there is no loss, and no function to compute one.
             ValueError: the graph is another one than before, so that it would not fit the same picture.
         """
         if loss is None:
@@ -80,11 +82,19 @@ class Snapshots(Callback):
         self.moments.append(measured(graph, sent, self.arrays, label))
 
     def on_train_begin(self) -> None:
-        """Take a snapshot before the first epoch."""
+        """Take a snapshot before the first epoch.
+
+        Raises:
+            TypeError: there is no function to compute the loss with.
+        """
         self._in_training("before training")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Take a snapshot if it is time for one."""
+        """Take a snapshot if it is time for one.
+
+        Raises:
+            TypeError: there is no function to compute the loss with.
+        """
         if (epoch + 1) % self.every == 0:
             numbers = ", ".join(f"{visible(name)} {number(value)}" for name, value in logs.items())
             self._in_training(
@@ -103,7 +113,11 @@ class Snapshots(Callback):
         return len(self.moments)
 
     def parts(self) -> Parts:
-        """Return what a page needs: facts, moments and arrays."""
+        """Return what a page needs: facts, moments and arrays.
+
+        Raises:
+            ValueError: there are no snapshots yet.
+        """
         if self.facts is None:
             raise ValueError(
                 "there are no snapshots yet: pass it to fit(callbacks=[snapshots]), or call take(loss)"
