@@ -18,13 +18,18 @@ from .state import call_recording, current_trace
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
+    trace = current_trace()
     for vertex, total in pull([(root, _seed(root, gradient, create_graph))], create_graph):
         if not isinstance(total, Recorded):
             if isinstance(total, np.ndarray):
                 total.setflags(False)  # type: ignore[call-arg]
             total = make(total)
-        so_far = vertex.grad
-        vertex.grad = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
+        so_far = vertex._grad if trace is None else vertex.grad
+        total = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
+        if trace is None:
+            vertex._grad = total
+        else:
+            vertex.grad = total
 
 
 def gradients(

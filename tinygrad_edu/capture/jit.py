@@ -311,7 +311,7 @@ def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
             to a Python number or a plain array, or makes a result whose shape depends on values. The message
             names the line, and what to write instead.
         ImportError: `compiled`, and Numba is not installed.
-        TypeError: no function, one whose body runs later (a generator, a coroutine), or `compiled` is no flag.
+        TypeError: no function, one whose body runs later (a generator, a coroutine); or no flag.
 
     Source: tracing as in Maclaurin, Duvenaud & Adams, "Autograd", 2015, and Frostig, Johnson & Leary,
     "Compiling machine learning programs via high-level tracing", SysML 2018.

@@ -147,9 +147,10 @@ class Layer(Nested):
         if training is not None:
             with mode.training(training):
                 return self(*inputs, **options)
-        plain = self.takes != "integers"  # then Tensors of floats, as most inputs are, are taken as they are
+        floats = self.takes != "integers"  # then Tensors of floats, as most are, are taken as they are
         taken = [
-            x if type(x) is Tensor and plain and x._data.dtype.kind == "f" else self._taken(x) for x in inputs
+            x if type(x) is Tensor and x._data.dtype.kind == "f" and floats else self._taken(x)
+            for x in inputs
         ]
         if options:
             options = {key: make(v) if type(v) is np.ndarray else v for key, v in options.items()}
@@ -164,14 +165,17 @@ class Layer(Nested):
             )
         before = self.changes
         try:
-            boxed = call_inside if self._is_boxed else _call
-            y = boxed(self.name, self.call, *taken, **options)
+            if self._is_boxed:
+                y = call_inside(self.name, self.call, *taken, **options)
+            else:
+                y = self.call(*taken, **options)
         except Exception as error:
             if not hasattr(error, "__notes__"):  # the innermost layer says most
                 shapes = tree_map(np.shape, taken)
                 error.add_note(f"(in layer {self.path!r}, a {type(self).__name__}, called on {shapes})")
             raise
-        self.declare(before)
+        if current_trace() is not None:
+            self.declare(before)
         if not isinstance(y, Tensor):
             y = self._given_back(y)
         if self.output_shape is None:
@@ -288,10 +292,6 @@ class Layer(Nested):
         shown = [text for text in self._arguments() if not text.startswith("name=")]
         name = vars(self).get("_path") or vars(self).get("name")
         return f"{type(self).__name__}({', '.join([*shown, f'name={name!r}'])})"
-
-
-def _call(name: str, call: Any, *inputs: Any, **options: Any) -> Any:
-    return call(*inputs, **options)
 
 
 def _whole(build: Any) -> Any:

@@ -156,9 +156,9 @@ class Optimizer(Versioned, Configured):
                 advance(memory, "missed")
             advance(self, "changes")  # how many steps parameters have missed in common is another fact
         advance(self, "iterations")
-        self.declare(before)
         trace = current_trace()
         if trace is not None:
+            self.declare(before)
             trace.fact(functools.partial(_arrangement, moved), self)
 
     def _move_all(self, parameters: list[Tensor], rate: Any) -> list[Memory]:
@@ -166,16 +166,18 @@ class Optimizer(Versioned, Configured):
         if self.clipnorm or self.clipvalue or self.global_clipnorm:
             self._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
+        shrinkage = self.weight_decay and self.weight_decay * rate
         steps: dict[Any, Any] = {}  # the number of this step, by how many were missed
+        tracing = current_trace() is not None
         for param in parameters:
             gradient = param.grad
             if gradient is None or param.node is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
-            missed = memory.missed, advanced(memory, "missed")
+            missed = (memory.missed, advanced(memory, "missed")) if tracing else memory.missed
             if missed not in steps:
                 steps[missed] = self.iterations + 1 - number(memory, "missed")
-            self._move(param, gradient.data, memory, rate, steps[missed])
+            self._move(param, gradient.data, memory, (rate, steps[missed], shrinkage))
             param.grad = None
             moved.append(memory)
         if not moved:
@@ -190,11 +192,12 @@ class Optimizer(Versioned, Configured):
         rate = self.learning_rate
         return scheduled(rate, self.iterations) if callable(rate) else rate
 
-    def _move(self, param: Tensor, gradient: Any, memory: Memory, rate: Any, step: Any) -> None:
-        """Run the rule for one parameter."""
+    def _move(self, param: Tensor, gradient: Any, memory: Memory, numbers: tuple[Any, Any, Any]) -> None:
+        """Run the rule for one parameter, by a learning rate, the number of its step, and its shrinkage."""
         values, state = param.data, memory.state
-        if self.weight_decay:
-            values = values - values * (self.weight_decay * rate)
+        rate, step, shrinkage = numbers
+        if shrinkage:
+            values = values - values * shrinkage
         arrays = tuple([part.data for part in state]) if state else state
         result = self.rule(values, gradient, arrays, rate, step)
         if type(result) is not tuple or len(result) != 2 or type(result[1]) is not tuple:
@@ -204,7 +207,7 @@ class Optimizer(Versioned, Configured):
             if len(remembered) != len(state):  # a momentum, say, that was 0 so far
                 memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
                 if current_trace() is not None:  # the step reads them, on every call
-                    self._move(param, gradient, memory, rate, step)
+                    self._move(param, gradient, memory, numbers)
                     return
                 self.changed()
             for part, new in zip(state, remembered, strict=True):
@@ -335,7 +338,7 @@ def _give(param: Tensor, values: Any) -> None:
     if type(values) is np.ndarray and values.base is None and type(old) is np.ndarray:
         values.setflags(False)  # type: ignore[call-arg]
         if values.dtype is old.dtype and values.shape == old.shape:
-            param.data = values
+            param._data = values  # not under a trace, where `old` is none of NumPy's
             return
     param.assign(values)
 

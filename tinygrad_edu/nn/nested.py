@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..containers import leaves
-from ..declared import PLAIN, Note, Versioned, is_note
+from ..declared import PLAIN, Note, Versioned
 from ..recording import LEAF
 from ..tensor import Tensor
 from .config import Configured
@@ -34,11 +34,11 @@ class Nested(Versioned, Configured):
         """List the Tensors and layers among its attributes, with the names of these."""
         found: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if type(value) in PLAIN:  # as most attributes are, and this is asked in every step
+            if type(value) in PLAIN or name in self.notes:  # as most are, and this is asked in every step
                 continue
             if isinstance(value, PARTS):
                 found.append((name, value))
-            elif not is_note(self, name):
+            elif isinstance(value, OPENED) and value:
                 found += ((name, part) for part in leaves(value) if isinstance(part, PARTS))
         return found
 
@@ -163,12 +163,15 @@ class Nested(Versioned, Configured):
     def weights_so_far(self) -> list[Tensor]:
         """List the weights that exist, those of layers inside too, each once."""
         found: dict[int, Tensor] = {}
+        self._collect(found)
+        return list(found.values())
+
+    def _collect(self, found: dict[int, Tensor]) -> None:
         for _, part in self._parts():
             if isinstance(part, Nested):
-                found |= {id(weight): weight for weight in part.weights_so_far()}
+                part._collect(found)
             elif part.is_leaf:
                 found[id(part)] = part
-        return list(found.values())
 
     def named_weights(self) -> dict[str, Tensor]:
         """Return the weights that exist by their paths from here, each once.
@@ -268,6 +271,7 @@ class Nested(Versioned, Configured):
 
 
 PARTS = (Tensor, Nested)
+OPENED = (list, tuple, dict)  # where they are looked for
 
 
 def default_name(cls: type) -> str:

@@ -195,9 +195,10 @@ class Adam(Optimizer):
     def rule(self, param: Any, grad: Any, state: State, learning_rate: Any, step: Any) -> tuple[Any, State]:
         """Return the parameter a step further down, and the running means."""
         mean, square, *largest = state
-        mean = mean + (grad - mean) * (1 - self.beta_1)
-        square = square + (grad * grad - square) * (1 - self.beta_2)
-        rate = learning_rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
+        beta_1, beta_2 = self.beta_1, self.beta_2
+        mean = mean + (grad - mean) * (1 - beta_1)
+        square = square + (grad * grad - square) * (1 - beta_2)
+        rate = learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step)
         if not self.amsgrad:
             return param - mean * rate / (np.sqrt(square) + self.epsilon), (mean, square)
         highest = np.maximum(largest[0] if largest else 0.0, square)
