@@ -1,4 +1,4 @@
-"""scipy.special: every gradient rule against measured slopes, and loaded no sooner than SciPy is."""
+"""scipy.special: every gradient rule against measured slopes, and loaded only after SciPy is."""
 
 import subprocess
 import sys

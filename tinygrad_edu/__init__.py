@@ -67,11 +67,11 @@ del _elementwise, _indexing, _linalg, _polynomials, _products, _reductions, _sha
 
 
 _ROOMS = ("capture", "data", "distributions", "nn", "random", "special", "testing", "viz")
-_ELSEWHERE = {"explain": "viz.chain", "jit": "capture.jit", "CaptureError": "capture.standin"}
+_ELSEWHERE = {"explain": "viz.chain", "jit": "capture.jit", "CaptureError": "capture.traced"}
 
 if TYPE_CHECKING:
     from .capture.jit import jit
-    from .capture.standin import CaptureError
+    from .capture.traced import CaptureError
 
 
 def __getattr__(name: str) -> Any:

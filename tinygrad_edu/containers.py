@@ -17,7 +17,7 @@ LEAVES = frozenset({np.ndarray, float, int, bool, str, type(None), np.float32, n
 
 
 def children(tree: Any) -> Sequence[Any] | None:
-    """List what stands directly in a container; None for what is none.
+    """List what stands directly in a container; return None for what is no container.
 
     >>> children({"a": 1, "b": [2, 3]}), children(4)
     ([1, [2, 3]], None)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .callsites import internal, line_of
 from .containers import LEAVES, children, leaves, like, rebuild, tree_map
-from .places import internal, line_of
 from .rules import (
     CONSTANT,
     RULES,

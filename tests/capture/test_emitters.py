@@ -10,7 +10,7 @@ from programs import OPTIMIZERS, assert_captured_equals_eager, recipes, trained
 
 from tinygrad_edu.capture import jit
 from tinygrad_edu.capture.program import Emitted, Emitter, Program
-from tinygrad_edu.capture.standin import Traced
+from tinygrad_edu.capture.traced import Traced
 
 
 def interpreted(program: Program, title: str, names: dict[Traced, str]) -> Emitted:
@@ -37,7 +37,7 @@ def interpreted(program: Program, title: str, names: dict[Traced, str]) -> Emitt
 
 
 def now(value: Any, values: dict[Traced, Any]) -> Any:
-    """Return an argument of a call with values for stand-ins."""
+    """Return an argument of a call with values for traced arrays."""
     if isinstance(value, Traced):
         return values[value]
     if isinstance(value, (list, tuple)):

@@ -30,7 +30,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn
 from tinygrad_edu.capture.facts import SHEET, facts
 from tinygrad_edu.capture.loops import LONGEST, Loop
-from tinygrad_edu.capture.standin import Traced
+from tinygrad_edu.capture.traced import Traced
 from tinygrad_edu.rules.shapes import astype
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-45, -1e-45, 1e-320, 3e38, 1e-38, 1e300]

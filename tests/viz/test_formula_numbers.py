@@ -19,7 +19,7 @@ from tinygrad_edu.rules.indexing import put
 from tinygrad_edu.rules.printed import THEMES
 from tinygrad_edu.viz import symbols
 from tinygrad_edu.viz.running import run_on_symbols
-from tinygrad_edu.viz.symbols import Symbol, as_symbol, real
+from tinygrad_edu.viz.symbols import Symbol, arrays_of, as_symbol
 
 WITH_VJP = [fn for fn, rule in PACKAGE_RULES.items() if rule.vjps or rule.each]
 OPERATIONS: dict[type, Any] = {
@@ -149,7 +149,7 @@ def disagreements(fn: Any, case: Any) -> list[str]:
     rule = PACKAGE_RULES[fn]
     args, names = arguments_of(case)
     try:
-        y = fn(*real(args), **case.kwargs)
+        y = fn(*arrays_of(args), **case.kwargs)
     except TypeError:  # the arguments are for a function around it
         return []
     y = y[0] if rule.saves else y
@@ -161,17 +161,17 @@ def disagreements(fn: Any, case: Any) -> list[str]:
         if vjp is None or place >= len(args) or not isinstance(args[place], (Symbol, list)):
             continue
         try:
-            plain = vjp(g, y, *real(args), **case.kwargs)
+            plain = vjp(g, y, *arrays_of(args), **case.kwargs)
             part = run_on_symbols(vjp, Symbol("g", g), Symbol("y", y), *args, **case.kwargs)
         except Exception:  # quoted from its source
             continue
-        given = inspect.signature(vjp).bind(g, y, *real(args), **case.kwargs)
+        given = inspect.signature(vjp).bind(g, y, *arrays_of(args), **case.kwargs)
         given.apply_defaults()
         parts = [(part, plain, args[place])]
         if isinstance(plain, list):
             parts = [(part[i], piece, args[place][i]) for i, piece in enumerate(plain)]
         for written, value, arg in parts:
-            words = WORDS | in_this_call(given.arguments, np.shape(real(arg))) | names | {"g": g, "y": y}
+            words = WORDS | in_this_call(given.arguments, np.shape(arrays_of(arg))) | names | {"g": g, "y": y}
             with contextlib.suppress(Unreadable):
                 found.append(difference(as_symbol(written).text, value, words))
     return found

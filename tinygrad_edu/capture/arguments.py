@@ -11,8 +11,8 @@ import numpy as np
 
 from ..containers import leaves, paths, rebuild, structure, tree_map
 from ..recording import LEAF, Recorded, make
-from .standin import Traced, refuse
 from .trace import Foreign, Trace
+from .traced import Traced, refuse
 
 # What a call is given
 
@@ -81,19 +81,19 @@ class Connected(Exception):
     """An argument is the result of recorded calls, so that a gradient must flow through this call."""
 
 
-def stand_in_for(value: Any, numbers: Iterator[int], tracing: Trace, name: str) -> Any:
-    """Return an argument with stand-ins for its arrays and numbers, named after where they are in it."""
+def traced_argument(value: Any, numbers: Iterator[int], tracing: Trace, name: str) -> Any:
+    """Return an argument with traced arrays for its arrays and numbers, named after where they are in it."""
 
-    def stand_in(leaf: Any, name: str) -> Any:
+    def traced(leaf: Any, name: str) -> Any:
         if type(leaf) is np.ndarray or _is_number(leaf):
             return tracing.input("argument", next(numbers), leaf, name)
         if isinstance(leaf, Recorded) and leaf.node is not LEAF:
-            tensor = make(stand_in(leaf._data, leaf.name or name))
+            tensor = make(traced(leaf._data, leaf.name or name))
             tensor.name = leaf.name
             return tensor
         return leaf
 
-    found = [stand_in(leaf, "_".join([name, *map(str, path)])) for path, leaf in paths(value)]
+    found = [traced(leaf, "_".join([name, *map(str, path)])) for path, leaf in paths(value)]
     return rebuild(value, iter(found))
 
 
@@ -105,7 +105,7 @@ def _items(value: Any) -> Any:
 
 
 class Out:
-    """A result as the program knows it: the stand-in, and whether it is handed out as a Tensor."""
+    """A result as the program knows it: the traced array, and whether it is handed out as a Tensor."""
 
     def __init__(self, value: Any, tensor: Any = None):
         self.value = value

@@ -9,8 +9,8 @@ import numpy as np
 
 from .loops import grouped, is_joinable
 from .program import Program, reads
-from .standin import Traced
 from .trace import Call
+from .traced import Traced
 
 NBYTES = 1 << 17  # of a chunk: a cache of 1 MB holds those of the seven arrays that Adam goes through
 LONG = 4 * NBYTES  # bytes of an array for which it is worth it

@@ -30,10 +30,10 @@ from ..containers import leaves, spelled
 from ..recording import make
 from ..state import is_recording
 from .arguments import Out
+from .guards import Guard
 from .homes import Home
 from .program import Emitted, Program
-from .standin import Traced
-from .watch import Test
+from .traced import Traced
 
 
 class Prepared:
@@ -45,10 +45,10 @@ class Prepared:
     """
 
     def __init__(
-        self, program: Program, emitted: Emitted, template: Any, test: Test, args: Sequence[Any] | None
+        self, program: Program, emitted: Emitted, template: Any, guard: Guard, args: Sequence[Any] | None
     ):
         self.program, self.emitted = program, emitted
-        self.world = {**test.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
+        self.world = {**guard.world, "pool": [], "make": emitted.make, "tensor": make, "copy": np.array}
         self.world |= {"held": getrefcount, "locked": _locked, "MISSED": MISSED, "ndarray": np.ndarray}
         self.template, self.connected = template, _connected(program, template)
         given: dict[int, str] = {}
@@ -56,12 +56,12 @@ class Prepared:
         unpacked = [f"{name} = given[{i}]" for i, name in given.items()]
         fits = None if args is None or self.connected else _fitting(args, self.world)
         self._define("run(given)", [*unpacked, *body])
-        self._define("unchanged()", [*test.guarded("False"), "return True"])
+        self._define("unchanged()", [*guard.guarded("False"), "return True"])
         if fits is None:
             self._define("attempt(args, recording)", ["return MISSED"])
         else:
             recording = f"recording is not {is_recording()}"
-            fast = [f"if {recording} or not ({fits}): return MISSED", *test.guarded("MISSED")]
+            fast = [f"if {recording} or not ({fits}): return MISSED", *guard.guarded("MISSED")]
             unpacked = [f"{name} = args[{i}]" for i, name in given.items()]
             self._define("attempt(args, recording)", [*fast, *unpacked, *body])
         self.run, self.unchanged, self.attempt = (self.world[n] for n in ("run", "unchanged", "attempt"))

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..callsites import line_of
 from ..containers import children, spelled
-from ..places import line_of
 from ..rules import function_name
 from ..rules.indexing import getitem, is_basic
 from ..rules.shapes import astype
@@ -30,8 +30,8 @@ from .homes import Block
 from .loops import Loop
 from .naming import Unique, Wishes
 from .program import Emitted, Program, Residence, example, reads
-from .standin import Traced, traced_in
 from .trace import Call, Draw
+from .traced import Traced, traced_in
 
 SHORT = 16  # arrays of so many elements are written out
 LONG = 500  # programs of so many calls give names to buffers, not to values

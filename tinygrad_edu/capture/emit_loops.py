@@ -15,8 +15,8 @@ from ..rules.shapes import astype
 from .facts import facts
 from .loops import BOOL, Loop, operand_types
 from .naming import Unique
-from .standin import Traced
 from .trace import Call
+from .traced import Traced
 
 WIDTH = 96  # of a line that is not broken
 # as NumPy's maximum and minimum, which prefer NaN, and on a tie the second argument

@@ -134,7 +134,7 @@ about(np.min_scalar_type, np.common_type, np.einsum_path, static=True)
 about(np.zeros_like, np.ones_like, np.empty_like, np.full_like, static=True)
 about(np.shares_memory, np.may_share_memory, static=True)
 
-# Methods of arrays that stand-ins have, by name, and what to write instead of others
+# Methods of arrays that traced arrays have, by name, and what to write instead of others
 _named = {name: getattr(np, name, None) for name in dir(np.ndarray)}
 METHODS = {name: fn for name, fn in _named.items() if fn is not None and facts(fn).method}
 VALUES = {

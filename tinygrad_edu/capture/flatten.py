@@ -11,8 +11,8 @@ import numpy as np
 
 from .facts import is_elementwise
 from .program import Program, example
-from .standin import Traced
 from .trace import Call
+from .traced import Traced
 
 
 def flattened(program: Program) -> None:

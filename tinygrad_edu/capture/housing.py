@@ -12,8 +12,8 @@ from ..rules.shapes import astype
 from .homes import Block, blocks, home_of
 from .memory import takes_out
 from .program import Program, Residence, kind, reads
-from .standin import Traced, owner
 from .trace import Call
+from .traced import Traced, owner
 
 
 def housed(program: Program) -> None:
@@ -30,7 +30,7 @@ def housed(program: Program) -> None:
 
 class _Builder:
     def __init__(self, program: Program):
-        self.program, self.by_tensor = program, program.stand_ins()
+        self.program, self.by_tensor = program, program.traced_arrays()
         self.calls_by_out = {call.out: call for call in program.calls}
 
     def gather(self, leaves: list[tuple[Traced, list[Traced]]]) -> None:

@@ -15,21 +15,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
+from ..callsites import line_of, users_place
 from ..containers import leaves, rebuild
-from ..places import line_of, users_place
 from ..recording import apply, make, pick
 from ..state import current_state, is_recording
 from ..tracing import NotYet
 from ..transforms import forgetful_node
-from .arguments import Connected, Out, describe, outputs_of, stand_in_for
+from .arguments import Connected, Out, describe, outputs_of, traced_argument
 from .driver import MISSED, Prepared
 from .emit import emit
+from .guards import Guard, Link, links, tensors_below
 from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
-from .standin import CaptureError, Traced, refuse
 from .trace import Foreign, Trace, trace
-from .watch import Link, Test, links, tensors_below
+from .traced import CaptureError, Traced, refuse
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 EMITTER: Emitter = emit  # another one would be put here
@@ -112,11 +112,13 @@ class Jitted:
 
         def run(tracing: Trace) -> Any:
             counter, called = itertools.count(), self._argument_names(args)
-            stand_ins = [stand_in_for(a, counter, tracing, n) for a, n in zip(args, called, strict=True)]
-            named = {key: stand_in_for(value, counter, tracing, key) for key, value in kwargs.items()}
+            traced_arrays = [
+                traced_argument(a, counter, tracing, n) for a, n in zip(args, called, strict=True)
+            ]
+            named = {key: traced_argument(value, counter, tracing, key) for key, value in kwargs.items()}
             given = [value for value, source in tracing.inputs.items() if source.kind == "argument"]
             names.update((value, value.name or "x") for value in given)
-            return outputs_of(self.function(*stand_ins, **named), tracing)
+            return outputs_of(self.function(*traced_arrays, **named), tracing)
 
         around = links(self.function)
         roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
@@ -146,9 +148,9 @@ class Jitted:
         emitted = EMITTER(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
-        test = Test(found, program.tensors, program.facts)
+        guard = Guard(found, program.tensors, program.facts)
         plain = None if kwargs else args
-        prepared = Prepared(without_examples(program), emitted, template, test, plain)
+        prepared = Prepared(without_examples(program), emitted, template, guard, plain)
         self.refused = False
         return prepared
 
@@ -288,7 +290,8 @@ def jit(*, compiled: bool | None = None) -> "Callable[[Callable[P, R]], JittedAs
 def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
-    The first call with arguments of a kind runs the function on stand-ins and writes down every NumPy call.
+    The first call with arguments of a kind runs the function on traced arrays, and writes every NumPy call
+    down.
     Later ones run the program that became of it, without what the passes share, in buffers that are made
     once, and give the same results to the last bit (`docs/capture.md` lists the exceptions).
 

@@ -15,8 +15,8 @@ import numpy as np
 from ..rules.shapes import astype
 from .facts import facts
 from .program import Program, example, readers, reads
-from .standin import PLAIN, Traced
 from .trace import Call
+from .traced import PLAIN, Traced
 
 LONGEST = 24  # calls in a loop: longer ones compile slowly
 

@@ -12,8 +12,8 @@ import numpy as np
 from .facts import facts, is_elementwise
 from .loops import Loop, results
 from .program import Plan, Program, kind, reads
-from .standin import Traced
 from .trace import Call
+from .traced import Traced
 
 
 def takes_out(call: Call) -> bool:

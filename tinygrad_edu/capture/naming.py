@@ -17,8 +17,8 @@ from ..source import Sources
 from .facts import facts
 from .loops import each_call
 from .program import Program
-from .standin import Traced
 from .trace import Draw
+from .traced import Traced
 
 sources = Sources()
 

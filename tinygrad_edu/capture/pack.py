@@ -1,7 +1,7 @@
 """Pack: parameters that are updated alike lie one after the other in one array, and are updated by one call.
 
 An optimizer does the same to every parameter, so that its calls for all of them are one call on all numbers
-at once; `packed` finds such calls. Where the parameters then live, `homes` says.
+at once; `packed` finds such calls. Where the parameters are then kept, `homes` says.
 """
 
 from collections import Counter
@@ -11,26 +11,26 @@ import numpy as np
 
 from .facts import is_elementwise
 from .program import Joined, Program, example, readers, reads
-from .standin import PLAIN, Traced
 from .trace import Call
+from .traced import PLAIN, Traced
 
 
 def packed(program: Program) -> None:
     """Join the updates that are made alike."""
-    stand_ins = program.stand_ins()
-    tensors = set(stand_ins.values())
+    traced_arrays = program.traced_arrays()
+    tensors = set(traced_arrays.values())
     times = Counter(id(value) for _, value in program.updates)  # two Tensors of one value stay apart
     updated = {v: tensor for tensor, v in program.updates if type(v) is Traced and times[id(v)] == 1}
     alike: dict[Any, list[_Family]] = {}
     for members in _families(_region(program, set(updated))):
-        family = _described(members, updated, stand_ins, tensors)
+        family = _described(members, updated, traced_arrays, tensors)
         if family is not None:
             alike.setdefault(family.signature, []).append(family)
     families = [same for same in alike.values() if len(same) > 1]
     gone = {call for same in families for family in same for call in family.calls}
     program.calls = [call for call in program.calls if call not in gone]
     for same in families:  # at the end, when every gradient is there
-        joined, lines = _join(same, stand_ins)
+        joined, lines = _join(same, traced_arrays)
         program.joined.append(joined)
         program.calls += lines
     at_home = {id(tensor) for joined in program.joined for role in joined.tensors for tensor in role}
@@ -104,13 +104,13 @@ class _Family(NamedTuple):
 
 
 def _described(
-    calls: list[Call], updated: dict[Traced, Any], stand_ins: dict[int, Traced], tensors: set[Traced]
+    calls: list[Call], updated: dict[Traced, Any], traced_arrays: dict[int, Traced], tensors: set[Traced]
 ) -> _Family | None:
     """Describe a family by what is the same in others; None if it cannot be joined with any."""
     numbers = {call.out: i for i, call in enumerate(calls)}
     roles = [(i, updated[call.out]) for i, call in enumerate(calls) if call.out in updated]
     arrays: dict[Traced, int] = {}
-    before = {stand_ins[id(tensor)]: i for i, (_, tensor) in enumerate(roles)}
+    before = {traced_arrays[id(tensor)]: i for i, (_, tensor) in enumerate(roles)}
     first = calls[0].out.example
     if any(value.example.strides != first.strides for value in (*numbers, *before)):
         return None  # elements would not meet their own
@@ -137,7 +137,7 @@ def _described(
     return _Family(tuple(signature), calls, list(arrays), roles, before)
 
 
-def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Joined, list[Call]]:
+def _join(families: list[_Family], traced_arrays: dict[int, Traced]) -> tuple[Joined, list[Call]]:
     """Write the calls of families with one signature as calls on flat arrays."""
     first = families[0]
     total = sum(family.calls[0].out.size for family in families)
@@ -146,9 +146,9 @@ def _join(families: list[_Family], stand_ins: dict[int, Traced]) -> tuple[Joined
         return Traced(first.calls[0].out.tracing, np.empty(total, like.dtype), None, name)
 
     leaves = [flat(a, "gradients" if i == 0 else None) for i, a in enumerate(first.arrays)]
-    before = [flat(stand_ins[id(tensor)], None) for _, tensor in first.roles]
+    before = [flat(traced_arrays[id(tensor)], None) for _, tensor in first.roles]
     now: dict[Any, Traced] = dict(zip(first.arrays, leaves, strict=True))
-    now |= {stand_in: before[role] for stand_in, role in first.before.items()}
+    now |= {traced: before[role] for traced, role in first.before.items()}
     lines: list[Call] = []
     for call in first.calls:
         args = tuple(now.get(arg, arg) if type(arg) is Traced else arg for arg in call.args)

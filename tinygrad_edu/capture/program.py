@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .standin import Traced, traced_in
 from .trace import Call, Fact, Input, Lifted, Numbered
+from .traced import Traced, traced_in
 
 if TYPE_CHECKING:
     from .homes import Block, Home
@@ -30,7 +30,7 @@ class Joined(NamedTuple):
 
 
 class Residence(NamedTuple):
-    """A home as the program sees it: stand-ins for its arrays, the flat one first, and then its parts."""
+    """A home as the program sees it: traced arrays for its arrays, the flat one first, and then its parts."""
 
     home: "Home"
     now: list[Traced]
@@ -51,7 +51,7 @@ class Program:
 
     calls: list[Call]  # the lines of the program
     inputs: dict[Traced, Input]  # where values come from on every call
-    result: Any  # what the function returns, with stand-ins
+    result: Any  # what the function returns, with traced arrays
     updates: list[tuple[Any, Any]]  # Tensors that get new values, and these, as long as they have no home
     gradients: list[tuple[Any, Any]]  # Tensors whose `grad` is another one afterwards, and what it is
     tensors: list[Lifted]  # these and the next two as in `Record`
@@ -80,9 +80,9 @@ class Program:
         """List the values that are read from outside the calls."""
         return [*self.handed_out(), *traced_in([value for _, value in self.updates]), *self.places]
 
-    def stand_ins(self) -> dict[int, Traced]:
-        """Return the stand-ins for the values that Tensors have before, by the Tensors' ids."""
-        return {id(lifted.tensor): lifted.stand_in for lifted in self.tensors}
+    def traced_arrays(self) -> dict[int, Traced]:
+        """Return the traced arrays for the values that Tensors have before, by the Tensors' ids."""
+        return {id(lifted.tensor): lifted.traced for lifted in self.tensors}
 
 
 def reads(call: Call) -> list[Traced]:

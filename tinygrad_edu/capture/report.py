@@ -8,8 +8,8 @@ import numpy as np
 from .facts import facts
 from .loops import Loop
 from .program import Emitted, Program, example
-from .standin import traced_in
 from .trace import Call
+from .traced import traced_in
 
 
 @dataclass(frozen=True, repr=False)

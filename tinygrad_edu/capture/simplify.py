@@ -17,8 +17,8 @@ from ..containers import leaves, structure, tree_map
 from ..rules.shapes import astype
 from .facts import SHEET, Function, facts, is_elementwise
 from .program import Program, example, kind, reads
-from .standin import PLAIN, Traced, traced_in
 from .trace import Call, Draw
+from .traced import PLAIN, Traced, traced_in
 
 NO_VALUE: Any = np._NoValue  # "not given", in NumPy's own defaults
 signature = functools.cache(inspect.signature)

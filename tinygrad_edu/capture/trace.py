@@ -1,6 +1,6 @@
-"""Trace: run a function once on stand-ins for its arrays, and write down every call made on them.
+"""Trace: run a function once on traced arrays, and write down every call made on them.
 
-Stand-ins take the place of the arrays in arguments, and of those that Tensors from outside hold (see
+Traced arrays take the place of the arrays in arguments, and of those that Tensors from outside hold (see
 `Recorded.data`), so that forward pass, gradient rules and optimizers run as they are, and every NumPy call on
 the way leaves a `Call` behind. The Tensors themselves are never changed: what they become is noted in the
 trace, so that other threads, and whoever interrupts it, find them as they were.
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..callsites import users_place
 from ..containers import like, tree_map
-from ..places import users_place
 from ..recording import LEAF, NO_KWARGS, Node, make, next_serial
 from ..rules import IN_PLACE, REFUSED, function_name
 from ..rules.indexing import getitem, is_basic
 from ..state import call_traced, current_state
 from .facts import facts
-from .standin import PLAIN, CaptureError, Function, Traced, owner, real, refuse, traced_in
+from .traced import PLAIN, CaptureError, Function, Traced, examples_of, owner, refuse, traced_in
 
 
 class Call:
@@ -82,9 +82,9 @@ class Fact(NamedTuple):
 
 
 class Numbered:
-    """A number among an object's attributes, its stand-in, and how often it has been counted up."""
+    """A number among an object's attributes, its traced array, and how often it has been counted up."""
 
-    stand_in: Traced
+    traced: Traced
 
     def __init__(self, owner: Any, name: str):
         self.owner, self.name, self.advanced = owner, name, 0
@@ -95,14 +95,14 @@ class Numbered:
 
 
 class Lifted:
-    """A Tensor from outside, and what it has become under the trace: its array's stand-in, its gradient.
+    """A Tensor from outside, and what it has become under the trace: an array, a gradient.
 
     `node`, `hooks` and `had_gradient` are as they were when it was first used, which a program relies on.
     """
 
-    def __init__(self, tensor: Any, stand_in: Traced, gradient: Any):
+    def __init__(self, tensor: Any, traced: Traced, gradient: Any):
         self.tensor = tensor
-        self.stand_in = self.value = stand_in
+        self.traced = self.value = traced
         self.gradient_before = self.gradient = gradient
         self.node, self.hooks = tensor.node, tensor.hooks
 
@@ -127,17 +127,17 @@ class Trace:
     # What comes in
 
     def input(self, kind: str, origin: Any, example: Any, name: str | None) -> Traced:
-        """Make the stand-in for something that is another one on every call."""
-        stand_in = Traced(self, example, None, name)
-        self.inputs[stand_in] = Input(kind, origin)
-        return stand_in
+        """Make the traced array for something that is another one on every call."""
+        traced = Traced(self, example, None, name)
+        self.inputs[traced] = Input(kind, origin)
+        return traced
 
     def number(self, owner: Any, name: str) -> Any:
         """Return what stands for a number among an object's attributes, which is read anew on each call."""
         found = self._numbered(owner, name)
         if not found.advanced:
-            return found.stand_in
-        return self.call(operator.add, (found.stand_in, found.advanced))
+            return found.traced
+        return self.call(operator.add, (found.traced, found.advanced))
 
     def advance(self, owner: Any, name: str) -> None:
         """Count up such a number, on each call."""
@@ -151,7 +151,7 @@ class Trace:
     def _numbered(self, owner: Any, name: str) -> Numbered:
         if (id(owner), name) not in self.numbers:
             found = Numbered(owner, name)
-            found.stand_in = self.input("number", found, vars(owner)[name], name)
+            found.traced = self.input("number", found, vars(owner)[name], name)
             self.numbers[id(owner), name] = found
         return self.numbers[id(owner), name]
 
@@ -198,17 +198,17 @@ class Trace:
         return recorded  # of shapes alone, as by np.ones_like
 
     def lift(self, tensor: Any) -> Lifted:
-        """Return what a Tensor from outside is under this trace, with a stand-in for its array."""
+        """Return what a Tensor from outside is under this trace."""
         if id(tensor) in self.lifted:
             return self.lifted[id(tensor)]
         if not isinstance(tensor._data, (np.ndarray, np.generic)):
             raise Foreign(type(tensor._data))
-        stand_in = self.input("tensor", tensor, tensor._data, tensor.name)
+        traced = self.input("tensor", tensor, tensor._data, tensor.name)
         gradient = tensor._grad
         if gradient is not None:
             name = f"d_{tensor.name}" if tensor.name else None
             gradient = make(self.input("grad", tensor, gradient._data, name))
-        lifted = self.lifted[id(tensor)] = Lifted(tensor, stand_in, gradient)
+        lifted = self.lifted[id(tensor)] = Lifted(tensor, traced, gradient)
         return lifted
 
     # What happens
@@ -227,13 +227,13 @@ class Trace:
             raise refuse(
                 f"{function_name(fn)} changes an array in place", "use a function that returns a new one"
             )
-        value = fn(*real(args), **real(kwargs))
+        value = fn(*examples_of(args), **examples_of(kwargs))
         if facts(fn).static and not (fn is np.full_like and traced_in(args[1:])):
             return value
         return self.record(Call(fn, _kept(args), _kept(dict(kwargs)), users_place(), self.node), value)
 
     def record(self, call: Call, value: Any) -> Any:
-        """Write a call down; return a stand-in for its result, or for each of its results."""
+        """Write a call down; return a traced array for its result, or for each of its results."""
         errors = np.geterr()
         call.errors = errors if errors != self.errors else None
         if call.lender is None:
@@ -264,9 +264,9 @@ class Trace:
         rng = generator()
         if id(rng) not in self.generators:
             self.generators[id(rng)] = copy.deepcopy(rng), self.input("generator", generator, rng, "rng")
-        double, stand_in = self.generators[id(rng)]
-        value = getattr(double, method)(*real(args))
-        call = Call(Draw(method), (stand_in, *args), {}, users_place(), self.node)
+        double, traced = self.generators[id(rng)]
+        value = getattr(double, method)(*examples_of(args))
+        call = Call(Draw(method), (traced, *args), {}, users_place(), self.node)
         call.pure = False
         return self.record(call, value)
 
@@ -275,7 +275,7 @@ class Trace:
         return value.example if type(value) is Traced else value
 
     def branch(self, value: Traced) -> bool:
-        """Decide an ``if``: allowed on live numbers such as a momentum, where it is noted as a fact."""
+        """Decide an ``if``: allowed on declared numbers such as a momentum, where it is noted as a fact."""
         source = self.inputs.get(value)
         if source is not None and source.kind == "number":
             numbered = source.origin
@@ -415,7 +415,7 @@ def _equal(a: Any, b: Any) -> bool:
 def _changes(tracing: Trace) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
     """List the Tensors that got new values, and those that got another gradient."""
     everything = tracing.lifted.values()
-    updates = [(lifted.tensor, lifted.value) for lifted in everything if lifted.value is not lifted.stand_in]
+    updates = [(lifted.tensor, lifted.value) for lifted in everything if lifted.value is not lifted.traced]
     gradients = [
         (lifted.tensor, None if lifted.gradient is None else lifted.gradient._data)
         for lifted in everything

@@ -166,7 +166,7 @@ class Optimizer(Versioned, Configured):
         if self.clipnorm or self.clipvalue or self.global_clipnorm:
             self._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
-        shrinkage = self.weight_decay and self.weight_decay * rate
+        shrinkage = self.weight_decay * rate if self.weight_decay else None
         steps: dict[Any, Any] = {}  # the number of this step, by how many were missed
         tracing = current_trace() is not None
         for param in parameters:
@@ -196,7 +196,7 @@ class Optimizer(Versioned, Configured):
         """Run the rule for one parameter, by a learning rate, the number of its step, and its shrinkage."""
         values, state = param.data, memory.state
         rate, step, shrinkage = numbers
-        if shrinkage:
+        if shrinkage is not None:
             values = values - values * shrinkage
         arrays = tuple([part.data for part in state]) if state else state
         result = self.rule(values, gradient, arrays, rate, step)
@@ -365,7 +365,7 @@ def _tensors(parameters: Any) -> list[Tensor]:
 
 
 def plain_number(value: Any) -> float:
-    """Return a number as Python's, which leaves float32 arrays float32; what is none becomes nan."""
+    """Return a number as Python's, which leaves float32 arrays float32; what is no number becomes nan."""
     try:
         return math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError):

@@ -54,11 +54,11 @@ class Run:
         self.history = History()
         self.callbacks = [self.history, *callbacks]
         # both of Keras's names for each event; those that do nothing are left out, since batches are many
-        self.before_batch = self.watching("on_train_batch_begin", "on_batch_begin")
-        self.after_batch = self.watching("on_train_batch_end", "on_batch_end")
+        self.before_batch = self.listening("on_train_batch_begin", "on_batch_begin")
+        self.after_batch = self.listening("on_train_batch_end", "on_batch_end")
         self.warned = False
 
-    def watching(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
+    def listening(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
         """Return what the callbacks do about events, where it is more than nothing."""
         return [
             getattr(callback, event)

@@ -20,7 +20,7 @@ class Progress:
 
     Args:
         verbose: 0 for silence; 2 for one line an epoch; 1 (or "auto") for a progress bar too while the epoch
-            lasts, in a terminal and with tqdm (files, pipes and notebooks would keep its every state).
+            lasts, in a terminal and with tqdm (files, pipes and notebooks would keep each of its states).
         epochs: how many there will be.
 
     Raises:
@@ -62,7 +62,7 @@ class Progress:
 
 
 def _tqdm() -> Any:
-    """Return tqdm's bar, or None where it is not installed or would leave its every state in a file."""
+    """Return tqdm's bar, or None where it is not installed or would leave each of its states in a file."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     try:

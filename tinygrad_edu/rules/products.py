@@ -231,7 +231,7 @@ def einsum_factor(position: int, g: Any, *call: Any, optimize: Any = False, **_:
     fresh = (letter for letter in string.ascii_letters if letter not in "".join([output, *inputs]))
     target = ""
     for letter, n in zip(wanted, shape, strict=True):
-        if letter in target:  # a repeated letter picks a diagonal, and its gradient lives on that diagonal
+        if letter in target:  # a repeated letter picks a diagonal, and its gradient is on that diagonal
             copy = next(fresh)
             terms.append((letter + copy, np.eye(n, dtype=g.dtype)))
             letter = copy

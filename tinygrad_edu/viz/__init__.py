@@ -42,7 +42,7 @@ __all__ = [
     "weights",
 ]
 
-PLOTS = {  # where each plot (and the explorer) lives, so that nobody imports it before they ask for it
+PLOTS = {  # where each plot (and the explorer) is, so that nobody imports it before they ask for it
     "GradientNorms": "watching",
     "Snapshots": "explorer.snapshots",
     "WeightPath": "watching",

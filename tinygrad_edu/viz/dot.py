@@ -14,7 +14,7 @@ from .fold import Box, contents, fold
 from .formula import rule_text
 from .graph import CUTS, Edge, Graph, GraphNode
 from .picture import Picture
-from .values import extremes, health, heatmap, readable, summary
+from .values import health, heatmap, range_of, readable, summary
 from .words import number, shape_text, visible
 
 Level = Literal["brief", "normal", "full"]
@@ -91,7 +91,7 @@ class _Drawing:
                 yield key, _box_table(self.graph, box), _common(scopes)
 
     def _home(self, node: GraphNode) -> tuple[str, ...]:
-        """Return the layer that a node is drawn in; a leaf lives with the calls that use it."""
+        """Return the layer that a node is drawn in; a leaf is drawn with the calls that use it."""
         if node.op:
             return node.scope
         users = [edge.target for edge in self.graph.out_of[node.index]]
@@ -197,7 +197,7 @@ def _table(graph: Graph, node: GraphNode, level: Level) -> str:
     else:
         lines = [facts, escape(summary(node.value))]
         if level == "full" and node.shape:
-            lines += [escape(line) for line in (extremes(node.value), _numbers(node.value)) if line]
+            lines += [escape(line) for line in (range_of(node.value), _numbers(node.value)) if line]
         if node.outdated:
             lines.append(_small("assigned new values since", QUIET))
         if node.cut:

@@ -100,7 +100,7 @@ def _only(arg: Any, path: tuple[Any, ...]) -> Any:
     return rebuild(arg, iter([leaf if where == path else None for where, leaf in paths(arg)]))
 
 
-def live(edges: Sequence[Edge]) -> list[Edge]:
+def carrying(edges: Sequence[Edge]) -> list[Edge]:
     """Return the edges through which a gradient flows."""
     return [edge for edge in edges if edge.order is not None]
 
@@ -110,7 +110,7 @@ def count_paths(graph: Graph) -> list[int]:
     counts = [0] * len(graph.nodes)
     counts[-1] = 1
     for node in reversed(graph.nodes):
-        for edge in live(graph.into[node.index]):
+        for edge in carrying(graph.into[node.index]):
             counts[edge.source] += counts[node.index]
     return counts
 
@@ -119,7 +119,7 @@ def leading_to(graph: Graph, index: int) -> set[int]:
     """Return the nodes from which a gradient flows to the one at `index`."""
     found = {index}
     for node in graph.nodes[index + 1 :]:
-        if any(edge.source in found for edge in live(graph.into[node.index])):
+        if any(edge.source in found for edge in carrying(graph.into[node.index])):
             found.add(node.index)
     return found
 
@@ -138,7 +138,7 @@ def paths_to_walk(graph: Graph, index: int, below: set[int]) -> list[list[Edge]]
             by_use = by_use or [best]
             break
         kept = heapq.nsmallest(PATHS, best, key=lambda trail: trail[0])
-        for edge in live(graph.into[node.index]):
+        for edge in carrying(graph.into[node.index]):
             if edge.source in below and kept:
                 longer: list[Trail] = [(trail[0] + 1, edge, trail) for trail in kept]
                 trails.setdefault(edge.source, []).extend(longer)

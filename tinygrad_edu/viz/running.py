@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..rules import READS
-from .symbols import Symbol, as_symbol, inside_brackets, named, real
+from .symbols import Symbol, arrays_of, as_symbol, inside_brackets, named
 
 # modules whose functions know arrays by their protocols, so that symbols can pass through them
 SPOKEN = ("numpy", "scipy", "math", "itertools", "functools", "operator")
@@ -21,8 +21,8 @@ SPOKEN = ("numpy", "scipy", "math", "itertools", "functools", "operator")
 def run_on_symbols(vjp: Any, *call: Any, **kwargs: Any) -> Any:
     """Run a rule on Symbols, and make sure that it does the same as on their arrays."""
     with np.errstate(all="ignore"):
-        part, plain = on_symbols(vjp)(*call, **kwargs), vjp(*real(call), **real(kwargs))
-    if not _same(real(part), plain):
+        part, plain = on_symbols(vjp)(*call, **kwargs), vjp(*arrays_of(call), **arrays_of(kwargs))
+    if not _same(arrays_of(part), plain):
         raise TypeError("the rule does something else on symbols than on arrays")
     return part
 
@@ -83,7 +83,7 @@ def _write_call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         return on_symbols(fn)(*args, **kwargs)
     if name.startswith("_"):
         raise TypeError(f"{name} has no name that a reader knows")
-    value = fn(*real(args), **real(kwargs))
+    value = fn(*arrays_of(args), **arrays_of(kwargs))
     written = named(fn, name, args, kwargs, value)
     if how is None or not isinstance(written, Symbol) or any(written is arg for arg in args):
         return written

@@ -73,14 +73,14 @@ class Symbol:
         if method == "at" or "out" in kwargs:
             raise TypeError("a symbol stays what it is, and nothing is written into it")
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        value = function(*real(inputs), **real(kwargs))
+        value = function(*arrays_of(inputs), **arrays_of(kwargs))
         if method == "__call__" and not kwargs:
             return _arithmetic(ufunc, inputs, value)
         name = _own_name(ufunc) + ("" if method == "__call__" else f".{method}")
         return Symbol(_call(name, inputs, kwargs), value)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return named(func, func.__name__, args, kwargs, func(*real(args), **real(kwargs)))
+        return named(func, func.__name__, args, kwargs, func(*arrays_of(args), **arrays_of(kwargs)))
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("a symbol is no plain array")
@@ -98,7 +98,7 @@ class Symbol:
             return named(own, name, (self,), {}, found)
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            value = found(*real(args), **real(kwargs))
+            value = found(*arrays_of(args), **arrays_of(kwargs))
             if not _holds_arrays(value):
                 raise TypeError(f"{name} makes of a symbol something that is none")
             return named(own, name, (self, *args), kwargs, value)
@@ -106,7 +106,7 @@ class Symbol:
         return method
 
     def __getitem__(self, index: Any) -> "Symbol":
-        value = self.value[real(index)]
+        value = self.value[arrays_of(index)]
         several = isinstance(self.value, (list, tuple))
         if not several and np.size(value) == np.size(self.value) and _in_order(index):
             return Symbol(self.text, value, self.level)  # axes come or go: the same numbers
@@ -152,12 +152,12 @@ for _name, _ufunc in {
     setattr(Symbol, f"__{_name}__", _operator(_ufunc))
 
 
-def real(value: Any) -> Any:
+def arrays_of(value: Any) -> Any:
     """Replace every Symbol in an argument by its array."""
-    return tree_map(_real_leaf, value)
+    return tree_map(_array_of, value)
 
 
-def _real_leaf(leaf: Any) -> Any:
+def _array_of(leaf: Any) -> Any:
     return leaf.value if isinstance(leaf, Symbol) else int(leaf) if isinstance(leaf, Count) else leaf
 
 
@@ -309,9 +309,9 @@ def named(fn: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any], value
     if (order := _axes_order(fn, args, kwargs)) != "other":
         return args[0] if order == "same" else Symbol(f"{as_symbol(args[0]).within(ATOM)}ᵀ", value)
     if fn in RESHAPED and all(type(arg) is not str or arg == "C" for arg in (*args, *kwargs.values())):
-        same = np.shape(value) == np.shape(real(args[0]))
+        same = np.shape(value) == np.shape(arrays_of(args[0]))
         return args[0] if same else Symbol(f"reshape({text_of(args[0])[0]})", value)
-    if fn is np.dot and not kwargs and np.ndim(real(args[0])) == np.ndim(real(args[1])) == 2:
+    if fn is np.dot and not kwargs and np.ndim(arrays_of(args[0])) == np.ndim(arrays_of(args[1])) == 2:
         return _arithmetic(np.matmul, args, value)
     return Symbol(_call(name, *_given(fn, args, kwargs)), value)
 
@@ -320,12 +320,12 @@ def _axes_order(fn: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """Tell whether a permutation of axes changes nothing, turns matrices around, or does something else."""
     if fn not in TURNED | PERMUTED | SWAPPED or kwargs:
         return "other"
-    ndim = np.ndim(real(args[0]))
+    ndim = np.ndim(arrays_of(args[0]))
     if fn in TURNED or ((len(args) == 1 or args[1] is None) and ndim <= 2):
         return "turned"
     if len(args) == 1 or args[1] is None:
         return "other"
-    axes = [int(axis) % ndim for axis in np.ravel(real(args[1:]))]
+    axes = [int(axis) % ndim for axis in np.ravel(arrays_of(args[1:]))]
     if fn in PERMUTED:
         return "same" if axes == [*range(ndim)] else "turned" if axes == [*range(ndim)][::-1] else "other"
     return "same" if axes[0] == axes[1] else "turned" if sorted(axes) == [ndim - 2, ndim - 1] else "other"

@@ -57,10 +57,10 @@ def rows_of(factors: Sequence[Factor]) -> Folded:
     if not factors:
         return []
     words = [factor.word for factor in factors]
-    return folded(factors, ROWS, [*extremes(factors), *(words.index(word) for word in set(words))])
+    return folded(factors, ROWS, [*least_and_most(factors), *(words.index(word) for word in set(words))])
 
 
-def extremes(factors: Sequence[Factor]) -> tuple[int, int]:
+def least_and_most(factors: Sequence[Factor]) -> tuple[int, int]:
     """Return where the norm of the gradient falls most and where it grows most."""
     growths = [factor.growth for factor in factors]
     falls = [math.inf if math.isnan(growth) else growth for growth in growths]
@@ -153,9 +153,9 @@ def changes(factors: Sequence[Factor]) -> list[str]:
     """Say at which factors the gradient shrinks and grows most; the first makes it and is not among them."""
     if not factors or factors[-1].word in ("NaN", "dead"):
         return []
-    fall, rise = (factors[i] for i in extremes(factors))
-    found = [f"shrinks most, {fold(1 / fall.growth)}, at {place(fall)}"] if fall.growth < 1 else []
-    found += [f"grows most, {fold(rise.growth)}, at {place(rise)}"] if rise.growth > 1 else []
+    fall, rise = (factors[i] for i in least_and_most(factors))
+    found = [f"shrinks most, {times(1 / fall.growth)}, at {place(fall)}"] if fall.growth < 1 else []
+    found += [f"grows most, {times(rise.growth)}, at {place(rise)}"] if rise.growth > 1 else []
     return [f"It {' and '.join(found)}"] if found else []
 
 
@@ -169,13 +169,13 @@ def together(factors: Sequence[Factor], shrinking: bool) -> str:
     change = "shrink" if shrinking else "grow"
     ratio = 1 / products[op] if shrinking else products[op]
     count = len(growths[op])
-    return f"All {count} factors of {visible(op)} together {change} it {fold(ratio)}"
+    return f"All {count} factors of {visible(op)} together {change} it {times(ratio)}"
 
 
-def fold(ratio: float) -> str:
+def times(ratio: float) -> str:
     """Write how many times smaller or larger: ``1,200-fold``.
 
-    >>> fold(1234.5), fold(3.4567), fold(2.5e12)
+    >>> times(1234.5), times(3.4567), times(2.5e12)
     ('1,230-fold', '3.46-fold', '2.5e+12-fold')
     """
     return f"{float(f'{ratio:.3g}'):,.0f}-fold" if 1000 <= ratio < 1e9 else f"{ratio:.3g}-fold"

@@ -52,7 +52,7 @@ def _brief(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 1000 else f"{value:.3g}"
 
 
-def extremes(value: Any) -> str:
+def range_of(value: Any) -> str:
     """Write the smallest and largest value, and how many are zero or not finite."""
     if not readable(value) or value.size == 0:
         return ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..values import extremes, floats, health, readable, summary
+from ..values import floats, health, range_of, readable, summary
 from ..words import number, shape_text
 
 FULL = 4096  # numbers of one array that a page stores; of a larger one, this many block means
@@ -79,7 +79,7 @@ def _facts(array: Any, limit: int) -> dict[str, Any]:
         "averaged": list(table.shape) if kept.size < table.size else None,
         **_packed(kept),
         "summary": summary(array),
-        "extremes": extremes(array),
+        "extremes": range_of(array),
         "norm": number(norm),
         "size_of_norm": _finite(norm),
         "word": word,

@@ -14,7 +14,7 @@ from ...recording import pick
 from ..formula import argument_names, barred
 from ..graph import Edge, Graph, GraphNode, with_arrays
 from ..running import run_on_symbols
-from ..symbols import COMPARISONS, Symbol, real
+from ..symbols import COMPARISONS, Symbol, arrays_of
 from ..values import readable
 from ..words import number, visible
 
@@ -52,7 +52,7 @@ class Made(Symbol):
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         plain = super().__array_function__(func, types, args, kwargs)
-        if func is not np.dot or kwargs or min(np.ndim(real(arg)) for arg in args) < 2:
+        if func is not np.dot or kwargs or min(np.ndim(arrays_of(arg)) for arg in args) < 2:
             return plain
         return Made(plain.text, plain.value, plain.level, np.matmul, args)  # of two matrices the same
 
@@ -125,7 +125,7 @@ def _listed(array: Any) -> str:
 
 def _followed(part: Any, shape: tuple[int, ...], left: str) -> str:
     """Write one element of a rule's result, summed over the axes that broadcasting had stretched."""
-    value = np.asarray(real(part))
+    value = np.asarray(arrays_of(part))
     added = value.ndim - len(shape)
     axes = (*range(added), *(added + i for i, n in enumerate(shape) if n == 1 != value.shape[added + i]))
     total = np.sum(value, axis=axes, keepdims=True) if axes else value
@@ -154,10 +154,10 @@ def _followed(part: Any, shape: tuple[int, ...], left: str) -> str:
 
 def _element(part: Any, index: Index) -> tuple[str, int]:
     """Write one element of an array by the numbers it was computed from; and how strongly that binds."""
-    value = real(part)
+    value = arrays_of(part)
     if isinstance(part, Made) and part.operation is not None:
         operation, operands = part.operation, part.operands
-        if operation is np.matmul and min(np.ndim(real(operand)) for operand in operands) > 1:
+        if operation is np.matmul and min(np.ndim(arrays_of(operand)) for operand in operands) > 1:
             return _product(operands[0], operands[1], index)
         if operation is not np.matmul:
             return _operation(operation, [_element(operand, index) for operand in operands])
@@ -174,7 +174,7 @@ def _at(value: Any, index: Index) -> Any:
 def _product(a: Any, b: Any, index: Index) -> tuple[str, int]:
     """Write an element of a matrix product: a row times a column."""
     *stack, row, column = index
-    count = np.shape(real(a))[-1]
+    count = np.shape(arrays_of(a))[-1]
     terms = [
         _operation(np.multiply, [_element(a, (*stack, row, k)), _element(b, (*stack, k, column))])
         for k in range(min(count, TERMS))

@@ -1,7 +1,7 @@
-"""Watch: whether what a function found outside itself is still what it was when its program was made.
+"""Guards: whether what a function found outside itself is still what it was when its program was made.
 
 A function reads more than its arguments: variables of the functions around it, global variables, attributes
-of objects. `links` lists where it may look, and `checker` makes a quick test that the same objects are
+of objects. `links` lists where it may look, and `Guard` makes a quick test that the same objects are
 there.
 """
 
@@ -170,7 +170,7 @@ def _is_no_holder(value: Any) -> bool:
     )
 
 
-class Test:
+class Guard:
     """A test, as Python source, whether every link, Tensor and fact is as it was.
 
     `world` holds the objects that the source names.

@@ -1,4 +1,4 @@
-"""Stand-ins: what takes the place of arrays while a function is traced.
+"""Traced arrays: what takes the place of arrays while a function is traced.
 
 The one idea: a `Traced` is one more kind of array that speaks NumPy's protocols, as those of Dask and CuPy
 do. NumPy hands it every call made on it, and it hands them on to its trace. It knows what is the same on
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..callsites import line_of, users_place
 from ..containers import leaves, tree_map
-from ..places import line_of, users_place
 from ..recording import Recorded
 from ..rules import function_name
 from ..rules.indexing import getitem
@@ -179,7 +179,7 @@ class Traced:
         short = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # what NumPy's own ** calls
         if array and type(exponent) in (int, float) and exponent in short and base.dtype.kind in "fc":
             return self._trace.call(short[exponent], (base,))
-        scalars = not any(isinstance(real(x), np.ndarray) for x in (base, exponent))
+        scalars = not any(isinstance(examples_of(x), np.ndarray) for x in (base, exponent))
         return self._trace.call(operator.pow if scalars else np.power, (base, exponent))
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -223,13 +223,13 @@ class Traced:
         )
 
 
-def real(value: Any) -> Any:
+def examples_of(value: Any) -> Any:
     """Replace every Traced in an argument by its example."""
     return tree_map(lambda leaf: leaf.example if type(leaf) is Traced else leaf, value)
 
 
 def traced_in(value: Any) -> list[Traced]:
-    """List the stand-ins in an argument, however deep in containers."""
+    """List the traced arrays in an argument, however deep in containers."""
     return [leaf for leaf in leaves(value) if type(leaf) is Traced]
 
 
@@ -246,7 +246,7 @@ def _binary(ufunc: np.ufunc, plain: Function) -> tuple[Function, Function]:
     def call(self: Traced, a: Any, b: Any, other: Any) -> Any:
         if isinstance(other, Recorded):
             return NotImplemented
-        numbers = type(self.example) in PLAIN and type(real(other)) in PLAIN
+        numbers = type(self.example) in PLAIN and type(examples_of(other)) in PLAIN
         return self._trace.call(plain if numbers else ufunc, (a, b))
 
     return (
