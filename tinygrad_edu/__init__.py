@@ -74,6 +74,11 @@ if TYPE_CHECKING:
     from .capture.traced import CaptureError
 
 
+def __dir__() -> list[str]:
+    """List what there is for users; other modules may move."""
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> Any:
     """Import the rooms that not every program enters when they are first asked for."""
     if name in _ROOMS:

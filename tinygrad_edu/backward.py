@@ -61,8 +61,10 @@ def pull(
 
 def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) -> list[tuple[Recorded, Any]]:
     kept = {id(vertex) for vertex in wanted} if wanted else ()
-    # calls before the oldest wanted Tensor cannot lead to it
+    # a call is recorded after those that made its arguments, so what is older than all wanted Tensors is not
+    # on a way to them: the pass need not go there
     oldest = min(vertex.node.serial for vertex in wanted) if wanted else 0
+    # why by id: a Tensor compares element by element. Each stays alive meanwhile, in the queue or the graph
     totals: dict[int, Any] = {}
     queue: list[tuple[int, Any]] = []
     leaves, found = [], []
@@ -71,9 +73,9 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
     while True:
         for vertex, part in arriving:
             key = id(vertex)
-            if key in totals:
+            if key in totals:  # another path has led here, and paths add up
                 totals[key] = _add(totals[key], part)
-            elif vertex.node is LEAF:
+            elif vertex.node is LEAF:  # there is no call to pass a gradient on to: leaves wait for the end
                 totals[key] = part
                 leaves.append(vertex)
             elif vertex.node.serial >= oldest:
@@ -81,6 +83,8 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
                 heappush(queue, (-vertex.node.serial, vertex))
         if not queue:
             break
+        # the youngest of all that wait. Whatever could still add to its total is younger, and has been
+        # visited: so the total is complete, and each call runs its rule once, however many paths there are
         vertex = heappop(queue)[1]
         total = totals.pop(id(vertex))
         if trace is not None:

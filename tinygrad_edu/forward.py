@@ -78,13 +78,20 @@ def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool)
 
 
 def _transposed(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
-    """Transpose a call's rule: run it on a gradient that is itself a variable, and differentiate that."""
+    """Transpose a call's rule: run it on a gradient that is itself a variable, and differentiate that.
+
+    The rule gives Jᵀg for a gradient g, and a tangent t wants Jt. The rule is linear in g, so the gradient of
+    Σ t · (Jᵀg) with respect to g is Jt, whatever g is (Townsend, "A new trick for calculating Jacobian vector
+    products", 2017). That is one backward pass through the rule, and no second table.
+    """
     node: Any = vertex.node
     several = type(vertex._data) is tuple
     outputs = vertex._data if several else (vertex._data,)
-    variables = [_variable(y) for y in outputs]
+    variables = [_variable(y) for y in outputs]  # the g; all zeros, since its values do not matter
     asked = shares(node, vertex, tuple(variables) if several else variables[0], create_graph)
+    # the t, each where the pass starts: at the share of an argument that moves
     moving = [(part, known[id(arg)]) for arg, part in asked if id(arg) in known and _depends(part)]
+    # a rule that does not use g (as for a constant function) has no way back to it: its tangent is zero
     wanted = [variable for variable in variables if _depends(variable)]
     found = {id(variable): total for variable, total in pull(moving, create_graph, wanted)}
     tangents = [found.get(id(v), np.zeros_like(y)) for v, y in zip(variables, outputs, strict=True)]

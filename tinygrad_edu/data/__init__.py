@@ -9,3 +9,7 @@ from .digits import mnist, process_data
 from .idx import read_idx, write_idx
 
 __all__ = ["batches", "mnist", "one_hot", "process_data", "read_idx", "write_idx"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -75,3 +75,7 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "tanh",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

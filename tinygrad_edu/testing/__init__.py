@@ -9,3 +9,7 @@ from .checks import check_constant, check_gradient
 from .numerical import numerical_gradient, numerical_jvp, numerical_vjp
 
 __all__ = ["check_constant", "check_gradient", "numerical_gradient", "numerical_jvp", "numerical_vjp"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
