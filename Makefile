@@ -4,7 +4,7 @@
 # make fresh   the property tests on new random examples (make fresh SEED=1 repeats a run)
 # make deep    the whole suite on very many random examples
 # make lint    style and types
-# make ci      what a submission must pass: all of that, on every Python of this machine
+# make ci      what must hold before a change lands: lint, test, fresh, and quick on every Python here
 # All make their own virtual environment in .venv first; they need only Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv

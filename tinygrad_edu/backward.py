@@ -18,30 +18,13 @@ from .state import call_recording, current_trace
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
-    trace = current_trace()
     for vertex, total in pull([(root, _seed(root, gradient, create_graph))], create_graph):
         if not isinstance(total, Recorded):
             if isinstance(total, np.ndarray):
                 total.setflags(False)  # type: ignore[call-arg]
             total = make(total)
-        so_far = vertex._grad if trace is None else vertex.grad
-        total = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
-        if trace is None:
-            vertex._grad = total
-        else:
-            vertex.grad = total
-
-
-def gradients(
-    root: Recorded, start: Any, create_graph: bool = False, wanted: Sequence[Recorded] = ()
-) -> list[tuple[Recorded, Any]]:
-    """Return pairs of a Tensor and the gradient of `root` with respect to it.
-
-    `start` is the gradient with respect to `root` itself. The Tensors are the `wanted` ones that it depends
-    on, or else every leaf below it and whatever asked with ``retain_grad``. Gradients are arrays, or Tensors
-    under `create_graph`. Nothing is written anywhere: an error on the way leaves every ``grad`` as it was.
-    """
-    return pull([(root, start)], create_graph, wanted)
+        so_far = vertex.grad
+        vertex.grad = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
 
 
 def pull(
@@ -50,7 +33,12 @@ def pull(
     wanted: Sequence[Recorded] = (),
     hooks: bool = True,
 ) -> list[tuple[Recorded, Any]]:
-    """Do what `gradients` does from several roots at once, each with its own start.
+    """Return pairs of a Tensor and its gradient, from several roots at once, each with its own start.
+
+    A start is the gradient with respect to the root itself. The Tensors are the `wanted` ones that the roots
+    depend on, or else every leaf below them and whatever asked with ``retain_grad``. The pass stops at wanted
+    Tensors: one below another gets what reaches it on other paths. Gradients are arrays, or Tensors under
+    `create_graph`. Nothing is written anywhere: an error on the way leaves every ``grad`` as it was.
 
     `hooks` is whether hooks of the `wanted` Tensors are called, or left to a pass that goes on from there.
     """
@@ -75,7 +63,7 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
             key = id(vertex)
             if key in totals:  # another path has led here, and paths add up
                 totals[key] = _add(totals[key], part)
-            elif vertex.node is LEAF:  # there is no call to pass a gradient on to: leaves wait for the end
+            elif vertex.node is LEAF:  # no call to pass a gradient on to; and all leaves share one serial
                 totals[key] = part
                 leaves.append(vertex)
             elif vertex.node.serial >= oldest:
@@ -83,8 +71,9 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
                 heappush(queue, (-vertex.node.serial, vertex))
         if not queue:
             break
-        # the youngest of all that wait. Whatever could still add to its total is younger, and has been
-        # visited: so the total is complete, and each call runs its rule once, however many paths there are
+        # the youngest of all that wait (no two are of one age: each has a call of its own). Whatever could
+        # add to its total is younger, and has been visited: so the total is complete, and each call runs its
+        # rule once, however many paths there are
         vertex = heappop(queue)[1]
         total = totals.pop(id(vertex))
         if trace is not None:
@@ -139,7 +128,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
     kwargs = node.options(create_graph) if rule.saves else node.kwargs
     given = (total, output, *inputs)
     shares: list[tuple[Any, Any]] = []
-    for arg, vjp in zip(node.args, rule.vjps or rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
+    for arg, vjp in zip(node.args, rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
         if isinstance(arg, Recorded):
             if arg.node is not None and vjp is not None:
                 part = vjp(*given, **kwargs) if kwargs else vjp(*given)

@@ -23,6 +23,15 @@ class _Internal(dict[str, bool]):
 internal = _Internal()
 
 
+def is_ours(module: str | None) -> bool:
+    """Tell whether a module, by its name, is one of this package's.
+
+    >>> is_ours("tinygrad_edu.rules"), is_ours("tinygrad_edu_homework"), is_ours(None)
+    (True, False, False)
+    """
+    return (module or "").partition(".")[0] == __name__.partition(".")[0]
+
+
 def line_of(place: Place) -> tuple[str, int]:
     """Return the file and line of an instruction in a code object."""
     code, instruction = place

@@ -60,12 +60,14 @@ class Number:
 class Note:
     """Declares an attribute in which an object notes what happens to it: nothing computed depends on it.
 
-    `start` is what it is before anything has been noted.
+    `start` is what it is before anything has been noted: the same for all objects.
     """
 
     name: str
 
     def __init__(self, start: Any = None):
+        if start is not None and start.__hash__ is None:
+            raise TypeError(f"all objects would share the start {start!r}; make it in __init__")
         self.start = start
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -112,7 +114,7 @@ def is_setting(owner: Any, name: str) -> bool:
     declared = getattr(type(owner), name, None)
     if isinstance(declared, Number):
         return type(vars(owner).get(name)) not in NUMBERS
-    return not is_note(owner, name) and not (name == "changes" and isinstance(owner, Versioned))
+    return not is_note(owner, name)
 
 
 def is_note(owner: Any, name: str) -> bool:
@@ -138,7 +140,7 @@ class Versioned:
     Looking at all attributes before every step would take as long as the step; looking at one count does not.
     """
 
-    changes: int
+    changes = Note(0)
     notes: ClassVar[frozenset[str]] = frozenset()  # the names of its notes
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -155,7 +157,7 @@ class Versioned:
 
     def changed(self) -> None:
         """Count a change that no attribute shows, such as one in a list."""
-        vars(self)["changes"] = vars(self).get("changes", 0) + 1
+        vars(self)["changes"] = self.changes + 1
 
     def declare(self, before: int) -> None:
         """Say to a capture, where there is one, that what was computed depends on the settings.

@@ -9,10 +9,50 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Trace(Protocol):
+    """What writes calls down. A Tensor from outside is never changed: it has other values under the trace."""
+
+    def value(self, tensor: Any) -> Any:
+        """Return the array that a Tensor has under this trace."""
+
+    def assign(self, tensor: Any, value: Any) -> None:
+        """Give a Tensor another array under this trace."""
+
+    def gradient(self, tensor: Any) -> Any:
+        """Return the gradient that a Tensor has under this trace: a Tensor or None."""
+
+    def assign_gradient(self, tensor: Any, gradient: Any) -> None:
+        """Give a Tensor another gradient under this trace."""
+
+    def differentiate(self, vertex: Any, total: Any) -> None:
+        """Hear that the gradient of a recorded value is complete, and that its rule runs next."""
+
+    def example(self, value: Any) -> Any:
+        """Return the value of the run that the program is made from."""
+
+    def draw(self, generator: Callable[[], Any], method: str, args: Any) -> Any:
+        """Write down a drawing of random numbers, which is made anew on every call."""
+
+    def number(self, owner: Any, name: str) -> Any:
+        """Return what stands for a number among an object's attributes, which is read anew on each call."""
+
+    def advance(self, owner: Any, name: str) -> None:
+        """Count up such a number, on each call."""
+
+    def advanced(self, owner: Any, name: str) -> int:
+        """Return how often such a number has been counted up so far."""
+
+    def fact(self, get: Callable[[], R], of: Any = None) -> R:
+        """Note a fact that decides what is computed: another answer takes another program."""
+
+    def refusal(self, what: str, instead: str) -> Exception:
+        """Return the error for what cannot be captured."""
 
 
 class State:
@@ -28,7 +68,7 @@ class State:
         recording: bool = True,
         scope: tuple[str, ...] = (),
         transforms: int = 0,
-        trace: Any = None,
+        trace: Trace | None = None,
         outer: "State | None" = None,
     ):
         self.recording = recording
@@ -42,8 +82,8 @@ _state: ContextVar[State] = ContextVar("tinygrad_edu_state", default=State())  #
 current_state = _state.get
 
 
-def current_trace() -> Any:
-    """Return the trace that calls made here and now are handed to (see `tracing`), if there is one."""
+def current_trace() -> Trace | None:
+    """Return the trace that calls made here and now are handed to (see `capture`), if there is one."""
     return _state.get().trace
 
 
@@ -94,7 +134,7 @@ def call_transforming(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
     return call_in(State(True, now.scope, now.transforms + 1, now.trace), fn, *args, **kwargs)
 
 
-def call_traced(trace: Any, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def call_traced(trace: Trace, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function whose calls are handed to a trace, which writes them down."""
     now = _state.get()
     return call_in(State(now.recording, now.scope, now.transforms, trace), fn, *args, **kwargs)

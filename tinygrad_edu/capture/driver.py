@@ -6,14 +6,15 @@ long as NumPy's calls do. For a step of gradient descent it reads, in short::
     def attempt(args, recording):
         if recording is not True or not (type(x0 := args[0]) is ndarray and x0.shape == s0 and ...):
             return MISSED                                    # other arguments: another program
-        if not (v1["W"] is v2 and v2.node is v6 and v2.grad is None and ...):
+        if not (v1["W"] is v2 and v2.node is v6 and v2._grad is None and ...):
             return MISSED                                    # the world has changed
         with lock:
             now0, new0 = home.now, home.spare                # where W is, and where it will be
             if ...: now0, new0 = home.ready()                # somebody has assigned to W, or kept an array
             step = pool.pop() if pool else make()            # buffers that no other thread is using
-            results = step(x0, learning_rate(), *now0, *new0)
-            try: W._data = new0.public; home.now, home.spare = new0, now0; count()
+            results = step(x0, sgd["learning_rate"], *now0, *new0)
+            pool.append(step); count0 = sgd["iterations"] + 1
+            try: W._data = new0.public; home.now, home.spare = new0, now0; sgd["iterations"] = count0
             except BaseException: ... the same again ...; raise
             return results[0]
 
@@ -77,11 +78,7 @@ class Prepared:
         return key
 
     def _body(self, given: dict[int, str], template: Any) -> list[str]:
-        """Write what is around a program: read what it reads, run it, change what changes.
-
-        Written out for each program, because a loop over what there is to do takes as long as NumPy's calls
-        do.
-        """
+        """Write what is around a program: read what it reads, run it, change what changes."""
         program, emitted = self.program, self.emitted
         args: list[str] = []
         for value in emitted.arguments:

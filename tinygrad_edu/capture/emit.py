@@ -383,7 +383,7 @@ class _Writer:
         return block.spelled(f"np.empty({value.size}, {dtype})").replace(f"[0:{value.size}]", "")
 
     def _returned(self, value: Traced) -> str:
-        """Write a result for the caller, who gets an array of his own."""
+        """Write a result for the caller, who gets an array of their own."""
         text = self.name(value)
         root = self.root.get(value, value)
         source = self.program.inputs.get(root)

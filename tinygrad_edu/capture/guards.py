@@ -6,6 +6,7 @@ there.
 """
 
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -43,8 +44,8 @@ def functions_in(function: Any) -> Iterator[Any]:
             fn = fn.__func__
         if hasattr(fn, "function") and type(fn).__module__.startswith("tinygrad_edu.capture"):
             fn = fn.function  # a jitted function, which becomes part of this one
-        elif isinstance(vars(type(fn)).get("__call__"), types.FunctionType):
-            fn = vars(type(fn))["__call__"]
+        elif isinstance(inspect.getattr_static(type(fn), "__call__", None), types.FunctionType):
+            fn = type(fn).__call__
         if not isinstance(fn, types.FunctionType) or id(fn) in seen:
             continue
         seen.add(id(fn))

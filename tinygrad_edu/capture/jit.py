@@ -291,9 +291,8 @@ def jit(function: Any = DECORATE, compiled: bool | None = None) -> Any:
     """Return the function as NumPy programs: forward pass, backward pass and updates, written out once.
 
     The first call with arguments of a kind runs the function on traced arrays, and writes every NumPy call
-    down.
-    Later ones run the program that became of it, without what the passes share, in buffers that are made
-    once, and give the same results to the last bit (`docs/capture.md` lists the exceptions).
+    down. Later ones run the program that became of it, without what the passes left out, in buffers that are
+    made once, and give the same results to the last bit (`docs/capture.md` lists the exceptions).
 
     Args:
         function: of arrays, Tensors, numbers and containers of them. It may call ``loss.backward()`` and an

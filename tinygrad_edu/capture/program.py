@@ -73,7 +73,7 @@ class Program:
         return [*self.inputs, *self.flats, *(residence.now[0] for residence in self.residences)]
 
     def handed_out(self) -> list[Traced]:
-        """List the values that the caller gets, each as often as he gets it."""
+        """List the values that the caller gets, each as often as they get it."""
         return traced_in([self.result, [gradient for _, gradient in self.gradients]])
 
     def wanted(self) -> list[Traced]:

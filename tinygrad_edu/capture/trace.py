@@ -97,7 +97,7 @@ class Numbered:
 class Lifted:
     """A Tensor from outside, and what it has become under the trace: an array, a gradient.
 
-    `node`, `hooks` and `had_gradient` are as they were when it was first used, which a program relies on.
+    `node`, `hooks` and `gradient_before` are as they were when it was first used, which a program relies on.
     """
 
     def __init__(self, tensor: Any, traced: Traced, gradient: Any):

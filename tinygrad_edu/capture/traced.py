@@ -34,7 +34,7 @@ def refuse(what: str, instead: str) -> CaptureError:
     """Make the error that says what cannot be captured, on which of the user's lines, and what to write."""
     file, line = line_of(users_place())
     error = CaptureError(f"{file}:{line}: {what} under jit; {instead}")
-    tracing = current_trace()
+    tracing: Any = current_trace()
     if tracing is not None:
         tracing.refused = tracing.refused or error
     return error

@@ -127,7 +127,7 @@ class Layer(Nested):
         draw = functools.partial(_draw, name, initial, tuple(shape), np.dtype(dtype or self.dtype))
         weight = Tensor(draw(self.generator), requires_grad=trainable, name=f"{self.path}.{name}")
         if self.generator is None:
-            self._drawn.append((weight, draw, weakref.ref(weight._data)))
+            self._drawn.append((weight, draw, weakref.ref(weight.data)))
         return weight
 
     # Calling
@@ -158,7 +158,7 @@ class Layer(Nested):
             options["training"] = mode.is_training()
         if not self.built or len(taken) != 1:
             self._build_for(taken)
-        if self.features is not None and taken[0]._data.shape[-1:] != (self.features,):
+        if self.features is not None and taken[0].shape[-1:] != (self.features,):
             raise ValueError(
                 f"layer {self.path!r} takes {self.features} features, and got an input of shape "
                 f"{taken[0].shape}"
@@ -194,7 +194,7 @@ class Layer(Nested):
         if isinstance(x, Recorded):
             if self.takes == "floats" and x._data.dtype.kind in "iub":
                 return x.astype(self.dtype)  # type: ignore[attr-defined]  # Recorded is Tensor here
-            if self.takes == "integers" and x._data.dtype.kind not in "iub":
+            if self.takes == "integers" and x.data.dtype.kind not in "iub":
                 raise self._no_integers(x._data)
             return x
         if isinstance(x, (list, tuple, dict)) and is_several(x):

@@ -88,7 +88,7 @@ class Optimizer(Versioned, Configured):
     learning_rate = Rate()
     iterations = Number()  # how many steps have been taken
     clipnorm, clipvalue, global_clipnorm, weight_decay = (Positive(optional=True) for _ in range(4))
-    _memories, _given = Note(), Note()
+    _memories = Note()
 
     def __init__(
         self,

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..declared import Note
 from .activations import ACTIVATIONS
 
 
 class Configured:
     """The base of what is made from settings: layers and initializers."""
 
-    _given: tuple[tuple[Any, ...], dict[str, Any]]
+    _given = Note()  # the arguments
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the arguments, before any `__init__` does something with them."""

@@ -23,9 +23,7 @@ def taken(x: Any, which: Any) -> Any:
     {'a': array([3, 0]), 'b': array([[6, 7],
            [0, 1]])}
     """
-    if type(x) is np.ndarray:
-        return x[which] if type(which) is slice else x.take(which, 0)
-    return tree_map(lambda part: taken(part, which), x)
+    return tree_map(lambda part: part[which] if type(which) is slice else part.take(which, 0), x)
 
 
 def count(x: Any) -> int:

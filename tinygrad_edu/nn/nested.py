@@ -27,7 +27,6 @@ class Nested(Versioned, Configured):
     _path = Note()  # None: it is not inside another layer
     _frozen = Note()  # what thawing gives its gradients back to; None: not frozen
     _drawn = Note()  # weights, and how to draw them again; see `_take_seed`
-    _given = Note()
     _makes_weights = False  # whether there is something to build
 
     def _parts(self) -> list[tuple[str, Any]]:
@@ -103,7 +102,7 @@ class Nested(Versioned, Configured):
         """
         self.generator = generator
         for weight, draw, drawn in self._drawn:
-            if weight._data is drawn():
+            if weight.data is drawn():
                 weight.assign(draw(generator))
         self._drawn = []
 

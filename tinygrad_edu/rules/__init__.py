@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from ..callsites import is_ours
+
 Function = Callable[..., Any]
 
 
@@ -76,13 +78,13 @@ def rule(
 
     Raises:
         TypeError: `fn` is a plain Python function. Its calls on Tensors are recorded one by one, so that a
-            rule would never be used; `primitive` makes it one call with a rule.
+            rule would never be used; `primitive` makes it one call with a rule. Or it is no function.
 
     >>> import numpy as np
     >>> import tinygrad_edu as tg
     >>> tg.rule(np.sinc, lambda g, y, x: g * (np.cos(np.pi * x) - y) / x)      # in place of the rule it has
     """
-    if isinstance(fn, types.FunctionType) and not fn.__module__.startswith(__name__.partition(".")[0]):
+    if isinstance(fn, types.FunctionType) and not is_ours(fn.__module__):
         raise TypeError(
             f"{fn.__name__} is a plain Python function: what it does with Tensors is recorded call by call, "
             "and a rule for it would never be used. Make it one call with  @tg.primitive(lambda g, y, x: ...)"
@@ -163,7 +165,7 @@ def function_name(fn: Function) -> str:
         module = "numpy" if getattr(np, name, None) is fn else "scipy.special"
     if module.split(".")[0] == "numpy":
         return module.replace("numpy", "np", 1) + "." + name
-    return name if module.startswith(("tinygrad_edu", "_operator")) else f"{module}.{name}".strip(".")
+    return name if is_ours(module) or module == "_operator" else f"{module}.{name}".strip(".")
 
 
 def is_differentiable(dtype: Any) -> bool:

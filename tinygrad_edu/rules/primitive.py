@@ -5,7 +5,6 @@ method ``__primitive__`` that records it, an array under capture a method ``__op
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,7 +44,7 @@ def primitive(
     """
 
     def decorate(fn: Callable[P, Any]) -> Callable[P, Any]:
-        if not inspect.isroutine(fn) and not isinstance(fn, (type, functools.partial)):
+        if not callable(fn):
             raise TypeError(
                 "primitive takes the gradient rules first, and the function after them:  "
                 "@tg.primitive(lambda g, y, x: ...)  above its def"

@@ -87,7 +87,7 @@ def _equations(graph: Graph, node: GraphNode, edges: Sequence[Edge], names: dict
     y = short_name(node.label) or "y"
     result = Symbol("out" if y in names.values() else y, node.value)
     gradient = Symbol("ḡ", _ones(node.value) if node.gradient is None else node.gradient)
-    vjps = record.rule.vjps or record.rule.vjps_of(record.args)
+    vjps = record.rule.vjps_of(record.args)
     equations: dict[str, str] = {}
     for edge in edges:
         vjp = vjps[edge.position]
@@ -124,6 +124,6 @@ def _from_source(node: GraphNode, edges: Sequence[Edge], names: dict[str, str]) 
     """Fall back on the rule as it is written in the source, with the letters that it uses there."""
     assert node.record is not None
     rule = node.record.rule
-    vjps = rule.vjps or rule.vjps_of(node.record.args)
+    vjps = rule.vjps_of(node.record.args)
     texts = {barred(names[edge.slot]): source_of(vjps[edge.position]) for edge in edges}
     return {left: text for left, text in texts.items() if text}

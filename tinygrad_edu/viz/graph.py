@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..backward import gradients as run_backward
-from ..backward import shares
+from ..backward import pull, shares
 from ..containers import paths, rebuild
 from ..containers import spelled as spelled_tree
 from ..recording import LEAF, Node, Recorded, tensors_in
@@ -330,7 +329,7 @@ def _every_gradient(loss: Any, ops: Sequence[Any]) -> list[tuple[Any, Any]]:
         for vertex, _, _ in before:
             vertex.keeps_grad, vertex.hooks = True, ()
         with np.errstate(all="ignore"):
-            return run_backward(loss, np.ones_like(loss.data)[()])
+            return pull([(loss, np.ones_like(loss.data)[()])])
     finally:
         for vertex, keeps_grad, hooks in before:
             vertex.keeps_grad, vertex.hooks = keeps_grad, hooks
@@ -356,7 +355,7 @@ def _number_backward(
         number = numbers[id(vertex)]
         if number not in reached:
             continue
-        vjps = vertex.node.rule.vjps or vertex.node.rule.vjps_of(vertex.node.args)
+        vjps = vertex.node.rule.vjps_of(vertex.node.args)
         for edge in into[number]:
             source = nodes[edge.source]
             if edge.position < len(vjps) and vjps[edge.position] is not None and _takes_gradient(source):

@@ -50,7 +50,7 @@ class Step:
         """The call's gradient rule for this argument."""
         record = self.node.record
         assert record is not None
-        return (record.rule.vjps or record.rule.vjps_of(record.args))[self.edge.position]
+        return (record.rule.vjps_of(record.args))[self.edge.position]
 
     def pull(self, gradient: Any) -> Any:
         """Run the call's own rule on a gradient that arrives at its result."""

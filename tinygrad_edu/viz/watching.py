@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..backward import gradients
+from ..backward import pull
 from ..nn.callbacks import Callback, Logs
 from ..nn.layers import training
 from ..tensor import Tensor
@@ -60,7 +60,7 @@ class GradientNorms(Callback):
         if not isinstance(loss, Tensor) or loss.shape != () or not loss.requires_grad:
             raise TypeError(f"GradientNorms needs a scalar loss computed from parameters, and got {loss!r}")
         squares: dict[str, float] = {}
-        for parameter, gradient in reversed(gradients(loss, np.ones_like(loss.data))):
+        for parameter, gradient in reversed(pull([(loss, np.ones_like(loss.data))])):
             name = (parameter.name or "unnamed").rpartition(".")[0] or parameter.name or "unnamed"
             squares[name] = squares.get(name, 0.0) + float(np.sum(np.square(gradient, dtype=float)))
         for name, square in squares.items():

@@ -96,7 +96,7 @@ def _run(node: GraphNode, edge: Edge, names: dict[str, str], symbol: Callable[[s
     """Run the rule for one argument on symbols, and return what it gives for that argument."""
     record = node.record
     assert record is not None
-    vjp = (record.rule.vjps or record.rule.vjps_of(record.args))[edge.position]
+    vjp = (record.rule.vjps_of(record.args))[edge.position]
     assert vjp is not None
 
     def named(slot: str, array: Any) -> Any:
