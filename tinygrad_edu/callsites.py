@@ -6,6 +6,7 @@ from them when somebody asks.
 
 import os
 import sys
+import warnings
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -45,6 +46,12 @@ def users_place() -> Place:
     while (internal[frame.f_code.co_filename] or _is_numpys(frame)) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def warn(message: str) -> None:
+    """Warn (a RuntimeWarning) at the user's line."""
+    file, line = line_of(users_place())
+    warnings.warn_explicit(message, RuntimeWarning, file, line)
 
 
 def _is_numpys(frame: Any) -> bool:

@@ -5,12 +5,12 @@ out. What a step does, stands in `training`; what is told, in `callbacks` and `p
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..callsites import warn
 from . import metrics
 from .callbacks import Callback, History
 from .examples import taken
@@ -91,11 +91,9 @@ class Run:
             logs |= {f"val_{name}": value for name, value in tested.items()}
         if not math.isfinite(logs["loss"]) and not self.warned:
             self.warned = True
-            warnings.warn(
+            warn(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
                 "check that the inputs are scaled (x / 255 for images) and finite",
-                RuntimeWarning,
-                stacklevel=3,
             )
         self.tell("on_epoch_end", epoch, logs)
         self.progress.end_epoch(epoch, logs)

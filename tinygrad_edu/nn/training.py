@@ -5,13 +5,13 @@ parameters. `epochs` feeds them batches and adds up what came out. The four line
 (see `capture`), unless asked not to.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import random
+from ..callsites import warn
 from ..capture.jit import Jitted, jit
 from ..containers import leaves, rebuild
 from ..declared import Note
@@ -186,11 +186,9 @@ class Model(Layer):
                 raise
             self._step = None
             result = self._train_step(x, y)  # which raises the user's own errors
-            warnings.warn(
+            warn(
                 f"the training step cannot be captured and runs call by call ({reason}); "
                 "compile(..., run_eagerly=True) does so from the start",
-                RuntimeWarning,
-                stacklevel=5,
             )
             return result
         return float(loss), y_pred
