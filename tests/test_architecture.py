@@ -13,7 +13,7 @@ PACKAGE = Path(tg.__file__).parent
 
 # from the ground up: a room imports from rooms below it, also where it does so only when it is asked
 HOUSE = [
-    ("containers", "callsites", "state"),
+    ("containers", "callsites", "state", "keeping"),
     ("rules",),
     ("recording",),
     ("source", "tracing", "declared", "backward"),

@@ -119,10 +119,8 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
     rule = node.rule
     if create_graph:
         _refuse_stale(node)
-        output: Any = vertex
-        inputs: Sequence[Any] = node.args
-    else:
-        output, inputs = vertex._data, node.arrays
+    output = vertex if create_graph else vertex._data
+    inputs = node.inputs(create_graph) if create_graph or node.watched else node.arrays
     if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
         total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex._data, strict=True))
     kwargs = node.options(create_graph) if rule.saves else node.kwargs
@@ -145,7 +143,7 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
 def _refuse_stale(node: Node) -> None:
     """A gradient of a gradient reads the arguments again: they must still be what the call was made with."""
     for arg, array in zip(node.args, node.arrays, strict=True):
-        if isinstance(arg, Recorded) and arg.data is not array:
+        if isinstance(arg, Recorded) and arg.node is not None and arg.data is not array:
             raise RuntimeError(
                 f"{arg.name or 'a leaf'} was assigned new values after {function_name(node.fn)} recorded it; "
                 "compute the loss again before backward(create_graph=True)"

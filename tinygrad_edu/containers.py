@@ -7,6 +7,7 @@ else here is made of these two.
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,13 +17,24 @@ import numpy as np
 LEAVES = frozenset({np.ndarray, float, int, bool, str, type(None), np.float32, np.float64, type(Ellipsis)})
 
 
+@functools.lru_cache(1000)
+def opens(kind: Any) -> bool:
+    """Tell whether things of a type are containers.
+
+    >>> opens(dict), opens(float)
+    (True, False)
+    """
+    return issubclass(kind, (list, tuple, dict, slice)) or dataclasses.is_dataclass(kind)
+
+
 def children(tree: Any) -> Sequence[Any] | None:
     """List what stands directly in a container; return None for what is no container.
 
     >>> children({"a": 1, "b": [2, 3]}), children(4)
     ([1, [2, 3]], None)
     """
-    if type(tree) in LEAVES:
+    kind: Any = type(tree)
+    if not opens(kind):
         return None
     if isinstance(tree, (list, tuple)):
         return tree
@@ -30,9 +42,7 @@ def children(tree: Any) -> Sequence[Any] | None:
         return list(tree.values())
     if isinstance(tree, slice):
         return (tree.start, tree.stop, tree.step)
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        return [getattr(tree, field.name) for field in dataclasses.fields(tree)]
-    return None
+    return [getattr(tree, field.name) for field in dataclasses.fields(tree)]
 
 
 def like(tree: Any, parts: Sequence[Any]) -> Any:
@@ -47,12 +57,13 @@ def like(tree: Any, parts: Sequence[Any]) -> Any:
     if kind is slice:
         return slice(*parts)
     if isinstance(tree, tuple):
-        return kind(*parts) if hasattr(tree, "_fields") else kind(parts)
+        return tuple.__new__(kind, parts)  # whatever arguments the class itself takes
     twin = copy.copy(tree)  # with its own attributes, such as what a defaultdict makes
     if isinstance(tree, list):
         twin[:] = parts
     elif isinstance(tree, dict):
-        twin.update(zip(tree, parts, strict=True))
+        for key, part in zip(tree, parts, strict=True):
+            twin[key] = part
     else:
         for field, part in zip(dataclasses.fields(tree), parts, strict=True):
             object.__setattr__(twin, field.name, part)

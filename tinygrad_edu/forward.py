@@ -67,7 +67,7 @@ def _tangent(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any
 def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:
     """Run the rule of an elementwise call on tangents: it multiplies by the derivative, either way."""
     node: Any = vertex.node
-    output, inputs = (vertex, node.args) if create_graph else (vertex._data, node.arrays)
+    output, inputs = vertex if create_graph else vertex._data, node.inputs(create_graph)
     total = None
     for arg, vjp in zip(node.args, node.rule.vjps_of(node.args), strict=False):
         if id(arg) in known and vjp is not None:

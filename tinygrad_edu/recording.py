@@ -15,6 +15,7 @@ import numpy as np
 
 from .callsites import internal, line_of
 from .containers import LEAVES, children, leaves, like, rebuild, tree_map
+from .keeping import Watched, fingerprint, is_large, kept, kept_leaf, may_change
 from .rules import (
     CONSTANT,
     RULES,
@@ -42,7 +43,7 @@ class Node:
     is what the function handed over for its gradient rule, if it does so.
     """
 
-    __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "saved", "scope", "serial")
+    __slots__ = ("args", "arrays", "fn", "kwargs", "place", "rule", "saved", "scope", "serial", "watched")
 
     def __init__(
         self,
@@ -60,11 +61,34 @@ class Node:
         self.kwargs = kwargs
         self.scope = scope
         self.saved: Any = None
+        self.watched: Sequence[Watched] = ()
         self.serial = next(_serials)
         frame: Any = sys._getframe(2)
         while internal[frame.f_code.co_filename] and frame.f_back is not None:
             frame = frame.f_back
         self.place = frame.f_code, frame.f_lasti
+
+    def inputs(self, on_tensors: bool) -> Sequence[Any]:
+        """Return the arguments for the gradient rule: as arrays, or those that need gradients as Tensors.
+
+        Raises:
+            RuntimeError: a large array has changed since the call.
+        """
+        for watched in self.watched:
+            if watched.has_changed():
+                raise self._changed(watched)
+        if not on_tensors:
+            return self.arrays
+        pairs = zip(self.args, self.arrays, strict=True)
+        return [arg if needs_gradient(arg) else array for arg, array in pairs]
+
+    def _changed(self, watched: Watched) -> RuntimeError:
+        file, line = self.source()
+        return RuntimeError(
+            f"{function_name(self.fn)} ({file}:{line}) was given an array of shape {watched.array.shape} as "
+            f"its argument number {watched.position + 1}, which has changed since, and its gradient needs it "
+            "as it was; change it after backward(), or give the call a Tensor of it, which is a copy"
+        )
 
     def options(self, on_tensors: bool) -> Any:
         """Return the keyword arguments for the gradient rule: those of the call, and what it `saved`."""
@@ -180,13 +204,18 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
     state = current_state()
-    needed = has_containers = False
+    needed = has_containers = loose = False
     arrays = []
     for arg in args:
         if isinstance(arg, Recorded):
             if arg.node is not None:
                 needed = True
+            else:
+                loose = True
             arrays.append(arg._data if state.trace is None else arg.data)
+        elif type(arg) is np.ndarray:
+            loose = True
+            arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
             arrays.append(arg)
         elif isinstance(fn, np.ufunc):  # which takes lists for arrays
@@ -215,6 +244,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
     value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+    if (loose or has_containers or kwargs) and state.trace is None:
+        _keep(node)
     if recipe.saves:
         value, node.saved = value
     if type(value) is np.ndarray and value.dtype.kind == "f":  # `is_differentiable`, asked faster
@@ -280,6 +311,23 @@ def _apply_by_position(fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
             f"{wanted}.detach() if no gradient should flow into it, or write it with other functions"
         )
     return apply(fn, bound.args, bound.kwargs)
+
+
+def _keep(node: Node) -> None:
+    """Let a call keep what its rule reads of arrays that are not ours, which may change before it runs."""
+    arrays: Any = node.arrays
+    for i, array in enumerate(arrays):
+        arg = node.args[i]
+        if type(array) is not np.ndarray:
+            if children(array) is not None and node.rule.reads(i):
+                arrays[i] = tree_map(kept_leaf, array)
+        elif (arg is array or (arg.node is None and may_change(array))) and node.rule.reads(i):
+            if is_large(array):
+                node.watched = (*node.watched, Watched(i, array, fingerprint(array)))
+            else:
+                arrays[i] = kept(array)
+    if node.kwargs:
+        node.kwargs = tree_map(kept_leaf, node.kwargs)
 
 
 # What comes out

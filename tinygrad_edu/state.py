@@ -8,7 +8,7 @@ moment included, can leave the state of whoever called changed.
 import functools
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
@@ -101,12 +101,29 @@ def inside_transform() -> bool:
 
 
 def call_in(state: State, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in another state, which ends with the call.
-
-    So does whatever else the function sets for its context, such as ``np.seterr``.
-    """
-    result: R = copy_context().run(_set_and_call, state, fn, *args, **kwargs)
+    """Call a function in another state, which ends with the call."""
+    result: R = _run(copy_context(), _set_and_call, state, fn, *args, **kwargs)
     return result
+
+
+def _run(context: Context, fn: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a function in a context, and hand back what it has set for others, such as ``np.seterr``.
+
+    Not after an interrupt, which may have left blocks of ours open.
+    """
+    try:
+        result = context.run(fn, *args, **kwargs)
+    except Exception:
+        _hand_back(context)
+        raise
+    _hand_back(context)
+    return result
+
+
+def _hand_back(context: Context) -> None:
+    for variable, value in context.items():
+        if variable is not _state and variable.get(value) is not value:
+            variable.set(value)
 
 
 def _set_and_call(state: State, fn: Any, *args: Any, **kwargs: Any) -> Any:
@@ -141,11 +158,12 @@ def call_traced(trace: Trace, fn: Callable[P, R], *args: P.args, **kwargs: P.kwa
 
 
 def contained(fn: Callable[P, R]) -> Callable[P, R]:
-    """Let a function run in a context of its own: what it sets for its context ends with the call."""
+    """Let a function run in a context of its own: a state that it sets ends with the call."""
 
     @functools.wraps(fn)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return copy_context().run(fn, *args, **kwargs)
+        result: R = _run(copy_context(), fn, *args, **kwargs)
+        return result
 
     return call
 
@@ -167,7 +185,11 @@ class Block:
 
     def __exit__(self, *error: object) -> None:
         outer = _state.get().outer
-        assert outer is not None, "left a block that was not entered here"
+        if outer is None:
+            raise RuntimeError(
+                "left a block (no_grad or scope) that was not entered here: a function under grad, jit or "
+                "fit has a context of its own, so that a block begins and ends inside it or outside"
+            )
         _state.set(outer)
 
 

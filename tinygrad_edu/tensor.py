@@ -13,6 +13,7 @@ import numpy as np
 
 from .at import At
 from .backward import backward
+from .keeping import may_change
 from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_in
 from .rules import NoGradientRule, function_name, is_differentiable
 from .rules.indexing import getitem
@@ -36,34 +37,26 @@ _POWERS: dict[float, Callable[..., Any]] = {2: np.square, 0.5: np.sqrt, -1: np.r
 
 
 def _own(data: Any, dtype: Any = None) -> Any:
-    """Return `data` as an array that nobody else can change: copied and locked, unless locked already."""
+    """Return `data` as an array that nobody else can change: a locked copy, or what a Tensor holds.
+
+    A locked array is copied too: somebody may have a view of it from before it was locked.
+    """
     if isinstance(data, Recorded):
         if data.node is not None:
             raise TypeError(
                 "Tensor(...) of a Tensor that needs a gradient would cut it off; use it as it is, or detach()"
             )
         data = data.data
-    if dtype is None and type(data) is np.ndarray and _is_locked(data):
-        return data
+        if dtype is None and not may_change(data):
+            return data
     if hasattr(data, "mask"):
         raise TypeError("a masked array would lose its mask; fill it first, or use where=")
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
         return data if dtype is None else data.astype(dtype)
-    array = np.array(data, dtype=dtype)
+    repeated = 0 in getattr(data, "strides", ())  # as by broadcasting: its memory has no order to keep
+    array = np.array(data, dtype=dtype, order="C" if repeated else "K")
     array.setflags(write=False)
     return array
-
-
-def _is_locked(array: Any) -> bool:
-    """Tell whether nobody can write to an array's memory, not even through the array it is a view of."""
-    while not array.flags.writeable:
-        base = array.base
-        if base is None:
-            return True
-        if not isinstance(base, np.ndarray):
-            return False
-        array = base
-    return False
 
 
 def _no_out(fn: Any) -> TypeError:
@@ -148,8 +141,8 @@ class Tensor(Recorded):
     Raises:
         TypeError: `requires_grad` on data that is not real floating point.
 
-    A plain array that meets a Tensor in a call is remembered as it is, without a copy: leave it unchanged
-    until `backward`, or wrap it in a Tensor first.
+    A plain array that meets a Tensor in a call may change afterwards: the call keeps a copy of what its
+    gradient needs (of arrays above 64 MB a fingerprint, and `backward` raises if they have changed).
 
     >>> import numpy as np
     >>> w = Tensor([1.0, 2.0], requires_grad=True, name="w")
@@ -357,7 +350,8 @@ class Tensor(Recorded):
         """
         if self.node is not None and self.node is not LEAF:
             raise RuntimeError("only a leaf can be assigned to; this Tensor is the result of a recorded call")
-        new = _own(value.data if isinstance(value, Tensor) else value)
+        ours = isinstance(value, Tensor) and not may_change(value.data)
+        new = value.data if ours else _own(value.data if isinstance(value, Tensor) else value)
         if new.shape != self.shape:
             raise ValueError(f"assign needs values of shape {self.shape}, and got {new.shape}")
         self.data = new if new.dtype is self.dtype else _own(new, self.dtype)

@@ -17,6 +17,7 @@ import numpy as np
 from .backward import pull
 from .containers import leaves, matched, rebuild, tree_map
 from .forward import push
+from .keeping import kept_leaf
 from .recording import Node, apply, make, needs_gradient, next_serial, pick, tensors_in
 from .rules import Rule
 from .state import call_recording, call_transforming, current_trace, inside_transform, is_recording
@@ -378,6 +379,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
         inputs = _made_before(now, outputs)
         if not inputs:
             return result
+        args, kwargs = tree_map(kept_leaf, (args, kwargs))  # they may change before the gradient
         again = functools.partial(f, *args, **kwargs)
         whole = make(tuple(y._data for y in outputs), forgetful_node(f, again, inputs))
         kept = {id(y): apply(pick, (whole, i)) for i, y in enumerate(outputs)}

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from ..callsites import warn
-from ..containers import leaves, rebuild
+from ..containers import leaves, rebuild, tree_map
+from ..keeping import kept_leaf
 from ..recording import apply, make, pick
 from ..state import current_state, is_recording
 from ..tracing import NotYet
@@ -165,6 +166,7 @@ class Jitted:
             return result
         flags = [isinstance(leaf, Out) and leaf.connected for leaf in leaves(prepared.template)]
         found = leaves(result)
+        args, kwargs = tree_map(kept_leaf, (args, kwargs))  # they may change before the gradient
         again = functools.partial(self.function, *args, **kwargs)
         outputs = [y for y, connected in zip(found, flags, strict=True) if connected]
         whole = make(tuple(y.data for y in outputs), forgetful_node(self.function, again, inputs, rtol=1e-5))

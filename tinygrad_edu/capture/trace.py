@@ -238,10 +238,11 @@ class Trace:
         call.errors = errors if errors != self.errors else None
         if call.lender is None:
             call.lender = _lender(call, value)
-        if isinstance(value, (tuple, list)):
+        if isinstance(value, (tuple, list, dict)):
             call.out = Traced(self, value, call)
             self.calls.append(call)
-            return like(value, [self._part(call.out, i, part) for i, part in enumerate(value)])
+            keys = value if isinstance(value, dict) else range(len(value))
+            return like(value, [self._part(call.out, key, value[key]) for key in keys])
         if hasattr(value, "__array_function__") and not isinstance(value, np.ndarray):
             raise Foreign(type(value))
         if not (isinstance(value, (np.ndarray, np.generic)) or type(value) in PLAIN):
@@ -252,7 +253,7 @@ class Trace:
         self.calls.append(call)
         return call.out
 
-    def _part(self, whole: Traced, index: int, example: Any) -> Traced:
+    def _part(self, whole: Traced, index: Any, example: Any) -> Traced:
         assert whole.call is not None
         call = Call(operator.getitem, (whole, index), {}, whole.call.place, self.node)
         call.lender = _lender(whole.call, example)
@@ -279,7 +280,8 @@ class Trace:
         source = self.inputs.get(value)
         if source is not None and source.kind == "number":
             numbered = source.origin
-            return bool(self.fact(lambda: bool(numbered.get()), numbered.owner))
+            about = numbered.owner if type(value.example) is float else None  # counts change by themselves
+            return bool(self.fact(lambda: bool(numbered.get()), about))
         if type(value.example) in PLAIN:
             raise refuse(
                 "branching on a float, which may be another one on each call,",

@@ -60,7 +60,7 @@ class Layer(Nested):
         input_dim: the same for examples that are vectors: their number of features.
 
     Raises:
-        ValueError: `input_shape` and `input_dim` contradict each other.
+        ValueError: `input_shape` and `input_dim` contradict each other, or there is a / in the name.
     """
 
     takes: Takes = "anything"
@@ -83,6 +83,8 @@ class Layer(Nested):
                     f"input_dim={input_dim} contradicts input_shape={input_shape}; give one of them"
                 )
             input_shape = (input_dim,)
+        if name is not None and "/" in name:
+            raise ValueError(f"a layer's name is part of paths, and cannot have a / in it: {name!r}")
         self.named = name is not None
         self.name = name or default_name(type(self))
         self.dtype = np.dtype(dtype)
@@ -189,8 +191,10 @@ class Layer(Nested):
 
     def _taken(self, x: Any) -> Any:
         """Return an input as `call` gets it; `takes` says how."""
-        if type(x) is np.ndarray:
-            return make(self.cast(x))
+        if (
+            type(x) is np.ndarray
+        ):  # a locked one is copied: somebody may have a view from before it was locked
+            return make(self.cast(x if x.flags.writeable else x.copy("K")))
         if isinstance(x, Recorded):
             if self.takes == "floats" and x._data.dtype.kind in "iub":
                 return x.astype(self.dtype)  # type: ignore[attr-defined]  # Recorded is Tensor here

@@ -46,6 +46,14 @@ class Positive(Number):
         return value if value is None and self.optional else between(0, value, self.high, self.name)
 
 
+class Count(Number):
+    """Declares a whole number from 0 up."""
+
+    def checked(self, value: Any) -> int:
+        """Return the number as Python's."""
+        return int(between(0, value, math.inf, self.name))
+
+
 class Rate(Number):
     """Declares a learning rate: a number from 0 up, or a schedule."""
 
@@ -86,7 +94,7 @@ class Optimizer(Versioned, Configured):
     default_learning_rate = 0.001
 
     learning_rate = Rate()
-    iterations = Number()  # how many steps have been taken
+    iterations = Count()  # how many steps have been taken
     clipnorm, clipvalue, global_clipnorm, weight_decay = (Positive(optional=True) for _ in range(4))
     _memories = Note()
 
@@ -149,17 +157,21 @@ class Optimizer(Versioned, Configured):
             RuntimeError: none of the parameters has a gradient.
             TypeError: something else than a list of Tensors.
         """
+        parameters, trace = _tensors(parameters), current_trace()
+        if trace is not None:  # now, since a program depends on which memories there are
+            for param in parameters:
+                if param.grad is not None and param.node is not None and id(param) not in self._memories:
+                    self._remember(param)
         before = self.changes
-        moved = self._move_all(_tensors(parameters), self._rate())
+        moved = self._move_all(parameters, self._rate())
         if len(moved) < len(self._memories):
             for memory in set(self._memories.values()).difference(moved):
                 advance(memory, "missed")
             advance(self, "changes")  # how many steps parameters have missed in common is another fact
         advance(self, "iterations")
-        trace = current_trace()
         if trace is not None:
             self.declare(before)
-            trace.fact(functools.partial(_arrangement, moved), self)
+            trace.fact(functools.partial(_arrangement, moved, self._memories), self)
 
     def _move_all(self, parameters: list[Tensor], rate: Any) -> list[Memory]:
         """Move what has a gradient; return the memories of what was moved."""
@@ -204,8 +216,9 @@ class Optimizer(Versioned, Configured):
             raise _wrong_result(self, result)
         values, remembered = result
         if remembered is not state:  # as plain gradient descent returns it, which has none
-            if len(remembered) != len(state):  # a momentum, say, that was 0 so far
-                memory.state = state = (*state, *self._states(param, (0.0,) * len(remembered), len(state)))
+            if len(remembered) != len(state):  # a momentum, say, that was 0 so far, or is from now on
+                more = self._states(param, (0.0,) * len(remembered), len(state))
+                memory.state = state = (*state, *more)[: len(remembered)]
                 if current_trace() is not None:  # the step reads them, on every call
                     self._move(param, gradient, memory, numbers)
                     return
@@ -220,6 +233,7 @@ class Optimizer(Versioned, Configured):
             raise NotYet
         key, memories = id(param), self._memories
         owner = weakref.ref(param, lambda _: memories.pop(key, None))
+        self.changed()
         memories[key] = memory = Memory(owner, self._states(param, self.start), vars(self)["iterations"])
         return memory
 
@@ -303,7 +317,7 @@ class Optimizer(Versioned, Configured):
         self.iterations = saved["iterations"]
         for param, (steps, state) in zip(parameters, states, strict=True):
             memory = self._memories.get(id(param)) or self._remember(param)
-            memory.missed = self.iterations - steps
+            memory.missed = self.iterations - int(steps)
             memory.state = tuple(Tensor(part, dtype=param.dtype) for part in state) if steps else memory.state
         self.changed()
 
@@ -325,11 +339,11 @@ def scheduled(schedule: Callable[[int], float], step: int) -> float:
     return float(schedule(step))
 
 
-def _arrangement(memories: list[Memory]) -> tuple[list[int], list[list[int]]]:
-    """Tell which parameters have missed equally many steps, and which Tensors hold their states."""
+def _arrangement(moved: list[Memory], memories: dict[int, Memory]) -> Any:
+    """Tell which parameters have missed equally many steps, what holds their states, who may miss some."""
     first: dict[int, int] = {}
-    alike = [first.setdefault(memory.missed, i) for i, memory in enumerate(memories)]
-    return alike, [list(map(id, memory.state)) for memory in memories]
+    alike = [first.setdefault(memory.missed, i) for i, memory in enumerate(moved)]
+    return alike, [list(map(id, memory.state)) for memory in moved], list(memories)
 
 
 def _give(param: Tensor, values: Any) -> None:

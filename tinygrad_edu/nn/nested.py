@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..containers import leaves
+from ..containers import children, leaves
 from ..declared import PLAIN, Note, Versioned
 from ..recording import LEAF
 from ..tensor import Tensor
@@ -32,12 +32,12 @@ class Nested(Versioned, Configured):
     def _parts(self) -> list[tuple[str, Any]]:
         """List the Tensors and layers among its attributes, with the names of these."""
         found: list[tuple[str, Any]] = []
-        for name, value in vars(self).items():
+        for name, value in list(vars(self).items()):  # which another thread may be building
             if type(value) in PLAIN or name in self.notes:  # as most are, and this is asked in every step
                 continue
             if isinstance(value, PARTS):
                 found.append((name, value))
-            elif isinstance(value, OPENED) and value:
+            elif children(value) is not None:
                 found += ((name, part) for part in leaves(value) if isinstance(part, PARTS))
         return found
 
@@ -131,6 +131,7 @@ class Nested(Versioned, Configured):
             RuntimeError: weights are still to be made, here or in a layer inside.
         """
         self.ensure_built()
+        self._place_inner()  # what was added since
         for layer in self._unbuilt():
             layer.ensure_built()
             if not layer.built:
@@ -270,7 +271,6 @@ class Nested(Versioned, Configured):
 
 
 PARTS = (Tensor, Nested)
-OPENED = (list, tuple, dict)  # where they are looked for
 
 
 def default_name(cls: type) -> str:

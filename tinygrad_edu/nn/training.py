@@ -354,6 +354,7 @@ class Model(Layer):
         return rebuild(parts[0], iter([np.concatenate([part.data for part in column]) for column in columns]))
 
     def _compiled(self, method: str) -> None:
+        self._place_inner()  # layers that were added since
         if self.optimizer is None or self.loss is None:
             raise RuntimeError(
                 f"{method} needs to know how to train: call  "

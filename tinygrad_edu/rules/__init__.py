@@ -10,7 +10,9 @@ The lines fill this table from the modules beside this one, by theme. They know 
 `Tensor`, so that the same line runs on arrays, on Tensors (gradients of gradients) and under capture.
 """
 
+import dis
 import functools
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +30,7 @@ class Rule:
     Or, in `definition`, the same function written with functions that have rules.
     """
 
-    __slots__ = ("definition", "each", "elementwise", "saves", "undo_broadcast", "vjps")
+    __slots__ = ("_read", "definition", "each", "elementwise", "saves", "undo_broadcast", "vjps")
 
     def __init__(
         self,
@@ -45,12 +47,36 @@ class Rule:
         self.undo_broadcast = undo_broadcast
         self.definition = definition
         self.saves = saves
+        self._read: set[int] | None = None  # positions of arguments, once they have been asked for
+
+    def reads(self, position: int) -> bool:
+        """Tell whether some VJP reads the argument at a position, which must then stay what it was."""
+        if self._read is None:
+            self._read = set().union(*map(_positions_read, self.vjps if self.each is None else [self.each]))
+        return position in self._read or -1 in self._read
 
     def vjps_of(self, args: tuple[Any, ...]) -> tuple[Function | None, ...]:
         """Return the VJPs for the arguments of a call, one each."""
         if self.each is None:
             return self.vjps
         return tuple(functools.partial(self.each, position) for position in range(len(args)))
+
+
+def _positions_read(vjp: Function | None) -> set[int]:
+    """List the positions of the arguments that a VJP reads, as its code says; -1 stands for all."""
+    code = getattr(vjp, "__code__", None)
+    if code is None:
+        return set() if vjp is None else {-1}
+    if code.co_flags & inspect.CO_VARARGS:
+        return {-1}
+    names = code.co_varnames[2 : code.co_argcount]
+    loaded = [i.argval for i in dis.get_instructions(code) if i.opname.startswith("LOAD_")]
+    read = {*code.co_cellvars, *(name for found in loaded for name in _names(found))}
+    return {position for position, name in enumerate(names) if name in read}
+
+
+def _names(loaded: Any) -> Any:
+    return loaded if isinstance(loaded, tuple) else (loaded,) if isinstance(loaded, str) else ()
 
 
 RULES: dict[Function, Rule] = {}
