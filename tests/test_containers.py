@@ -1,7 +1,7 @@
 """Containers: every kind of them, in arguments and results, through calls, transforms and programs."""
 
 import dataclasses
-from collections import OrderedDict, UserDict, defaultdict
+from collections import Counter, OrderedDict, UserDict, defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,3 +116,19 @@ def test_transforms_take_every_container() -> None:
         jitted = tg.jit(lambda t: tree_map(lambda leaf: leaf * 2, t))
         np.testing.assert_array_equal(leaves(jitted(tree)), [2 * x, 4 * x])
         assert type(jitted(tree)) is type(tree)
+
+
+def test_subclasses_with_ways_of_their_own() -> None:
+    class Point(tuple):
+        __slots__ = ()
+
+        def __new__(cls, x: Any, y: Any) -> "Point":
+            return super().__new__(cls, (x, y))
+
+    point = Point(np.array(2.0), np.array(3.0))
+    slope = tg.grad(lambda p: p[0] * p[1])(point)
+    assert (type(slope), list(map(float, slope))) == (Point, [3.0, 2.0])
+    counts = Counter(x=2.0, y=3.0)  # which adds where a dict replaces
+    assert tg.grad(lambda c: c["x"] * c["y"])(counts) == Counter(x=3.0, y=2.0)
+    assert tg.jit(lambda c: c["x"] * 2)(counts) == 4.0
+    assert counts == Counter(x=2.0, y=3.0)

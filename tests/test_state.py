@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,33 @@ def test_blocks_that_end_in_an_error_and_threads_keep_their_own_state() -> None:
     assert seen == [True]
     assert current_state().recording
     assert current_state().scope == ()
+
+
+def test_what_a_function_sets_for_others_is_handed_back() -> None:
+    mode: ContextVar[str] = ContextVar("mode", default="")
+    before = np.geterr()["under"]
+    try:
+
+        def careless(x: Any) -> Any:
+            mode.set("changed")
+            np.seterr(under="warn")
+            return np.sum(x * x)
+
+        tg.grad(careless)(np.ones(2))
+        assert mode.get() == "changed"
+        assert np.geterr()["under"] == "warn"
+    finally:
+        np.seterr(under=before)
+
+
+def test_a_block_that_ends_in_another_context_says_so() -> None:
+    block = tg.no_grad()
+
+    def begin(x: Any) -> Any:
+        block.__enter__()
+        return np.sum(x)
+
+    tg.grad(begin)(np.ones(2))
+    assert current_state().recording
+    with pytest.raises(RuntimeError, match="not entered here"):
+        block.__exit__(None, None, None)

@@ -122,7 +122,7 @@ def _run(context: Context, fn: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _hand_back(context: Context) -> None:
     for variable, value in context.items():
-        if variable is not _state and variable.get(value) is not value:
+        if variable is not _state and variable.get(_state) is not value:  # which is no value of another
             variable.set(value)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import CaptureError, Tensor, nn
+from tinygrad_edu.declared import Number
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(6, 4)), np.eye(3)[RNG.integers(0, 3, 6)]
@@ -1210,3 +1211,80 @@ def test_an_interruption_never_leaves_half_a_step() -> None:
         signal.signal(signal.SIGALRM, before)
         gc.enable()
     assert interrupted == 500
+
+
+# What optimizers count, and what of them may change -------------------------------------------------------
+
+
+def assert_steps_equal(make: Any, calls: list[Any], between: Any = lambda optimizer, i: None) -> None:
+    """Take steps with an optimizer, captured and not, and compare two parameters bit for bit."""
+    results = []
+    for capture in (lambda step: step, tg.jit):
+        a, b = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+        optimizer = make()
+
+        @capture
+        def step(x: Any, both: bool, a: Tensor = a, b: Tensor = b, optimizer: Any = optimizer) -> None:
+            loss = np.sum(a * a * x) + (np.sum(b * b * x) if both else 0)
+            loss.backward()
+            optimizer.apply([a, b])
+
+        for i, both in enumerate(calls):
+            between(optimizer, i)
+            step(np.array([1.0, 0.5]), both)
+        results.append((a.data.tobytes(), b.data.tobytes(), optimizer.iterations))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Adam(0.1), lambda: nn.SGD(0.1, momentum=0.9)], ids=["Adam", "SGD"]
+)
+def test_a_parameter_that_comes_later_counts_the_steps_it_misses(make: Any) -> None:
+    assert_steps_equal(make, [False, True, False, False, False, True])
+    assert_steps_equal(make, [True, False, False, True, False, True])
+
+
+def test_a_count_of_steps_may_come_from_numpy() -> None:
+    def resume(optimizer: Any, i: int) -> None:
+        if i == 2:
+            optimizer.iterations = np.int64(7)
+
+    assert_steps_equal(lambda: nn.Adam(0.1), [True] * 6, resume)
+    with pytest.raises(ValueError, match="iterations must be a number from 0 up"):
+        nn.Adam().iterations = -1
+
+
+def test_an_optimizer_may_begin_and_cease_to_remember() -> None:
+    def change(optimizer: Any, i: int) -> None:
+        optimizer.momentum = 0.9 if i in (2, 3) else 0.0
+
+    assert_steps_equal(lambda: nn.RMSprop(0.01, momentum=0.5), [True] * 6, change)
+    assert_steps_equal(lambda: nn.SGD(0.01), [True] * 6, change)
+
+
+def test_a_rule_may_branch_on_how_many_steps_were_taken() -> None:
+    class Warm(nn.Optimizer):
+        def rule(self, param: Any, grad: Any, state: Any, learning_rate: Any, step: Any) -> Any:
+            return (
+                param - learning_rate * grad if self.iterations else param - 10 * learning_rate * grad
+            ), state
+
+    assert_steps_equal(lambda: Warm(0.001), [True] * 4)
+
+
+def test_a_number_of_one_s_own_optimizer_is_read_anew_if_it_is_declared() -> None:
+    class Scaled(nn.Optimizer):
+        scale = Number()
+
+        def rule(self, param: Any, grad: Any, state: Any, learning_rate: Any, step: Any) -> Any:
+            return param - self.scale * grad, state
+
+    def make() -> Any:
+        optimizer = Scaled()
+        optimizer.scale = 0.1
+        return optimizer
+
+    def change(optimizer: Any, i: int) -> None:
+        optimizer.scale = 0.1 / (1 + i)
+
+    assert_steps_equal(make, [True] * 4, change)

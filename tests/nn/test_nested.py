@@ -1,6 +1,7 @@
 """Layers inside layers: names, paths, seeds, weights in files, and pictures."""
 
 import copy
+import dataclasses
 import pickle
 from typing import Any
 
@@ -162,3 +163,52 @@ def test_a_copy_and_a_pickle_of_a_part_go_on() -> None:
     part = autoencoder(0).layers[0]
     for twin in (copy.deepcopy(part), pickle.loads(pickle.dumps(part))):
         np.testing.assert_array_equal(twin.predict(X), part.predict(X))
+
+
+@dataclasses.dataclass
+class Parts:
+    first: Any
+    more: list[Any]
+
+
+class Grown(nn.Model):
+    def __init__(self) -> None:
+        super().__init__(seed=3)
+        self.parts = Parts(nn.Dense(4), [nn.Dense(5)])
+        self.late: list[Any] = []
+
+    def call(self, x: Any) -> Any:
+        y = self.parts.more[0](self.parts.first(x))
+        for layer in self.late:
+            y = layer(y)
+        return y
+
+
+def test_layers_in_dataclasses_and_layers_that_come_later_are_parts() -> None:
+    models = [Grown(), Grown()]
+    for model in models:
+        model(X)
+        model.late.append(nn.Dense(1))
+        model.compile("sgd", "mse")
+        model.fit(X, X[:, :1], verbose=0)
+        assert [w.name for w in model.parameters[-2:]] == ["dense_2.W", "dense_2.b"]
+        assert len(model.parameters) == 6
+    assert equal(*models)
+
+
+def test_a_name_is_one_part_of_a_path() -> None:
+    with pytest.raises(ValueError, match="cannot have a / in it: 'a/b'"):
+        nn.Dense(3, name="a/b")
+
+
+def test_warnings_name_the_line_that_trains() -> None:
+    class Counting(nn.Layer):
+        def call(self, x: Any) -> Any:
+            self.calls = getattr(self, "calls", 0) + 1
+            return x * 1.0
+
+    model = nn.Sequential([Counting(), nn.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(RuntimeWarning, match="changes its own attributes") as caught:
+        model.fit(X, X[:, :1], verbose=0)
+    assert caught[0].filename == __file__
