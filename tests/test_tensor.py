@@ -4,6 +4,7 @@ import copy
 import math
 import operator
 import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -240,7 +241,7 @@ def test_comparisons_let_no_gradient_through() -> None:
 def test_scalars_turn_into_python_numbers() -> None:
     x = Tensor(2.5, requires_grad=True)
     assert (float(x), int(x), x.item(), math.floor(x.item())) == (2.5, 2, 2.5, 2)
-    assert math.sqrt(x) == math.sqrt(2.5)
+    assert math.sqrt(x.detach()) == math.sqrt(2.5)
     assert f"{x:.3f}" == "2.500"
     assert operator.index(Tensor(3)) == 3
     assert ["a", "b"][Tensor(1)] == "b"
@@ -519,3 +520,94 @@ def test_expressions_have_the_values_and_dtypes_of_numpy(expression: Any) -> Non
         got = evaluate(expression, leaves)
         if isinstance(got, Tensor):
             assert_same(got.detach(), expected)
+
+
+# Numbers that would lose a gradient
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda w: w * math.sin(w),
+        lambda w: math.pow(w, 2) * w,
+        lambda w: math.fsum([w, w]),
+        lambda w: np.float64(w),
+        lambda w: np.float32(w),
+        lambda w: np.array([w, w]),
+        lambda w: np.zeros(2).fill(w),
+        lambda w: operator.setitem(np.zeros(2), 0, w),
+        lambda w: np.zeros(2).__setitem__(0, w),
+        lambda w: np.full(3, w),
+        lambda w: np.full(3, w, dtype=float),
+        lambda w: np.full_like(np.zeros(3), w),
+    ],
+)
+def test_a_gradient_is_not_lost_in_a_plain_number(lose: Any) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        lose(Tensor(2.0, requires_grad=True))
+    own = caught.value.__cause__ or caught.value  # NumPy may put an error of its own in front
+    assert re.search(r"would drop its gradient|broadcast_to", str(own))
+    lose(Tensor(2.0))  # no gradient, nothing to lose
+    with no_grad():
+        lose(Tensor(2.0))
+
+
+def test_storing_into_a_plain_array_names_what_to_write() -> None:
+    w, out = Tensor([1.0, 2.0], requires_grad=True), np.zeros(2)
+    with pytest.raises(ValueError, match="setting an array element") as caught:
+        out[0] = w[0]
+    assert "np.stack" in str(caught.value.__cause__)
+    out[0] = float(w[0])
+    assert out[0] == 1
+
+
+def test_numbers_are_read_by_their_word_without_ado() -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    loss = np.sum(w)
+    seen: list[Any] = []
+    for _ in range(2):  # before and after backward
+        seen += [float(loss), loss.item(), int(loss), *map(float, w), *[float(x) for x in w], *w.tolist()]
+        seen += [f"{loss:.1f}", "%.1f" % loss, "{:.1f}".format(loss), str(loss)]  # noqa: UP031, UP032
+        seen += [math.isnan(loss), math.isfinite(loss), math.floor(loss), complex(loss), bool(loss), loss > 2]
+        loss.backward()
+    np.testing.assert_array_equal(w.grad, [2.0, 2.0])
+    assert seen[:3] == [3.0, 3.0, 3]
+    assert "3.0" in seen
+    total = 0.0
+    for _ in range(3):  # a training loop, with numbers of its own
+        loss = np.sum(w * 0.5) * float(2)
+        total += loss.item() / 2
+        loss.backward()
+    assert total == 4.5
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda w: w * float(np.sum(w)),
+        lambda w: np.sum(w).item() * w,
+        lambda w: np.maximum(w, float(w[0])),
+        lambda w: np.where(w > 1, w, w[0].item()),
+    ],
+)
+def test_a_number_that_was_read_and_goes_back_into_a_call_is_noticed(lose: Any) -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.warns(
+        RuntimeWarning, match=r"no gradient will flow .*read out of a Tensor in line \d+ of test_"
+    ):
+        lose(w)
+    lose(w.detach())
+    with no_grad():
+        lose(w)
+
+
+def test_filling_carries_the_gradient() -> None:
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    filled = np.full((3, 2), t, np.float32, like=t)
+    assert filled.dtype == np.float32
+    np.sum(filled).backward()
+    np.testing.assert_array_equal(t.grad, [3.0, 3.0])
+    t = Tensor(2.0, requires_grad=True)
+    np.sum(np.full_like(Tensor(np.zeros(3)), t) * [1.0, 2.0, 3.0]).backward()
+    assert t.grad is not None
+    assert t.grad.item() == 6

@@ -4,8 +4,11 @@ A place is a code object and an instruction in it, which cost little to remember
 from them when somebody asks.
 """
 
+import dis
+import functools
 import os
 import sys
+import warnings
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -36,6 +39,34 @@ def users_place() -> Place:
     while (internal[frame.f_code.co_filename] or _is_numpys(frame)) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
+
+
+def warn_there(message: str) -> None:
+    """Warn at the user's line."""
+    file, line = line_of(users_place())
+    warnings.warn_explicit(message, RuntimeWarning, file, line)
+
+
+@functools.lru_cache(1000)
+def words_at(place: Place) -> frozenset[str]:
+    """Return the names that the expression at a place uses, and its operator: ``float`` in ``float(x)``."""
+    code, instruction = place
+    found = list(dis.get_instructions(code))
+    here = next(each for each in found if each.offset == instruction)
+    start, end = _span(here)
+    inside = [each for each in found if start <= _span(each)[0] and _span(each)[1] <= end]
+    return frozenset(
+        [here.argrepr]
+        + [each.argval for each in inside if type(each.argval) is str and each.opname != "LOAD_CONST"]
+    )
+
+
+def _span(instruction: dis.Instruction) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return where the expression of an instruction begins and ends."""
+    at = instruction.positions
+    if at is None:
+        return (0, 0), (0, 0)
+    return (at.lineno or 0, at.col_offset or 0), (at.end_lineno or 0, at.end_col_offset or 0)
 
 
 def _is_numpys(frame: Any) -> bool:

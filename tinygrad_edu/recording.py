@@ -7,13 +7,14 @@ from results to arguments, there is no cycle, and a graph is freed the moment it
 
 import inspect
 import itertools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .callsites import internal, line_of
+from .callsites import Place, internal, line_of, users_place, warn_there
 from .containers import LEAVES, children, leaves, like, rebuild, tree_map
 from .rules import (
     CONSTANT,
@@ -26,7 +27,7 @@ from .rules import (
     no_rule,
     rule,
 )
-from .state import current_state, current_trace
+from .state import current_state, current_trace, is_recording
 
 NO_KWARGS: Any = {}  # shared, never written to
 _serials = itertools.count()
@@ -180,13 +181,18 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
     state = current_state()
+    trace = state.trace
     needed = has_containers = False
     arrays = []
     for arg in args:
         if isinstance(arg, Recorded):
             if arg.node is not None:
                 needed = True
-            arrays.append(arg._data if state.trace is None else arg.data)
+            arrays.append(arg._data if trace is None else arg.data)
+        elif type(arg) is float:
+            if id(arg) in numbers_read and state.recording:
+                _warn_of_number(fn, args, numbers_read[id(arg)])
+            arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
             arrays.append(arg)
         elif isinstance(fn, np.ufunc):  # which takes lists for arrays
@@ -199,8 +205,9 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return _apply_by_position(fn, args, kwargs)
         kwargs = {key: unwrap(value) for key, value in kwargs.items()}
     recipe = RULES.get(fn)
+    run = fn if state.watch is None else state.watch.call(fn)
     if not (needed and state.recording):
-        value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+        value = run(*arrays, **kwargs) if kwargs else run(*arrays)
         result = _wrapped(value[0] if recipe is not None and recipe.saves else value)
         if needed and isinstance(result, Recorded):
             result.cut = "no_grad"
@@ -208,19 +215,46 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if recipe is None or len(recipe.vjps) < len(args):
         recipe = _checked_rule(fn, args)
         if recipe is CONSTANT:
-            return _wrapped(fn(*arrays, **kwargs))
+            return _wrapped(run(*arrays, **kwargs))
         if recipe.definition is not None:
             return _wrapped(recipe.definition(*args, **kwargs))
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+    value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if recipe.saves:
         value, node.saved = value
     if type(value) is np.ndarray and value.dtype.kind == "f":  # `is_differentiable`, asked faster
         value.setflags(False)  # type: ignore[call-arg]
         return make(value, node)
     return _record_other(value, node)
+
+
+# Numbers that were read
+
+# out of Tensors that need gradients, by id, each with the place: kept, so that no other number gets its id
+numbers_read: dict[int, tuple[float, Place]] = {}
+KEPT = 1000
+
+
+def remember(number: Any) -> Any:
+    """Return a number that was just read out of a Tensor; should it go back into a recorded call, say so."""
+    if type(number) is float and is_recording():
+        if len(numbers_read) >= KEPT:
+            numbers_read.clear()
+        numbers_read[id(number)] = number, users_place()
+    return number
+
+
+def _warn_of_number(fn: Function, args: tuple[Any, ...], read: tuple[float, Place]) -> None:
+    """Warn that a recorded call is given a number that was read out of a Tensor."""
+    code, line = read[1][0], line_of(read[1])[1]
+    if needs_gradient(args):
+        warn_there(
+            f"no gradient will flow through an argument of {function_name(fn)}: it is a plain number, read out "
+            f"of a Tensor in line {line} of {os.path.basename(code.co_filename)}. Give the call the Tensor "
+            "itself, or tensor.detach() where a constant is meant"
+        )
 
 
 # What goes in

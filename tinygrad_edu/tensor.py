@@ -6,6 +6,7 @@ chain rule in `backward`.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from .at import At
 from .backward import backward
-from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_in
+from .callsites import words_at
+from .recording import LEAF, Recorded, apply, make, pick, remember, results_are, tensors_in
 from .rules import NoGradientRule, function_name, is_differentiable
 from .rules.indexing import getitem
 from .rules.shapes import astype
@@ -33,6 +35,14 @@ _METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {
 }
 # powers that ndarray's ** computes by a shorter call; taking the same call keeps values equal to the last bit
 _POWERS: dict[float, Callable[..., Any]] = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
+
+# what says that a number is wanted for itself: words for reading it, and functions whose slope is zero anyway
+_READING = {"float", "complex", "%", "isnan", "isinf", "isfinite", "isclose", "floor", "ceil", "trunc"}
+_LOST = (
+    "turning a Tensor that needs a gradient into a Python number would drop its gradient; use NumPy's "
+    "functions (np.sin, not math.sin), np.stack([...]) to fill an array, or x.detach() if no gradient should "
+    "flow"
+)
 
 
 def _own(data: Any, dtype: Any = None) -> Any:
@@ -374,12 +384,16 @@ class Tensor(Recorded):
         return +self
 
     def item(self, *index: Any) -> Any:
-        """Return one element as a Python number.
+        """Return one element as a Python number, through which no gradient flows.
 
         Raises:
             TypeError: it needs a gradient and is inside `grad`, `jvp`, ..., which would lose it.
+
+        Warns:
+            RuntimeWarning: later, where the number itself becomes an argument of a recorded call.
         """
-        return self._values().item(*index)
+        number = self._values().item(*index)
+        return number if self.node is None else remember(number)
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists.
@@ -424,7 +438,8 @@ class Tensor(Recorded):
         if self.node is not None:
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
-                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow. (Other "
+                "use np.stack([...]) to join Tensors, np.broadcast_to(t, shape) for np.full(shape, t), or "
+                "tensor.detach() if no gradient should flow. (Other "
                 "libraries' functions may do so inside; SciPy's softmax, log_softmax and logsumexp are in "
                 "tinygrad_edu.special)"
             )
@@ -444,15 +459,19 @@ class Tensor(Recorded):
         return int(self._values())
 
     def __float__(self) -> float:
-        return float(self._values())
+        number = float(self._values())
+        if self.node is None or not is_recording():
+            return number
+        caller = sys._getframe(1)
+        if _READING.isdisjoint(words_at((caller.f_code, caller.f_lasti))):
+            raise TypeError(_LOST + "; or float(x) to read the number")
+        read: float = remember(number)
+        return read
 
     def _values(self) -> Any:
         """Return the array to read numbers from; a function under a transform would lose their gradient."""
         if self.node is not None and inside_transform():
-            raise TypeError(
-                "turning a Tensor into a Python number inside grad, jvp, ... would drop its gradient; use "
-                "NumPy's functions (np.sin, not math.sin), or x.detach() if no gradient should flow"
-            )
+            raise TypeError(f"inside grad, jvp, ..., {_LOST}")
         return self.data
 
     def __index__(self) -> int:

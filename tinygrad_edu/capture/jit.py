@@ -10,12 +10,11 @@ import inspect
 import itertools
 import sys
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from ..callsites import line_of, users_place
+from ..callsites import warn_there
 from ..containers import leaves, rebuild
 from ..recording import apply, make, pick
 from ..state import current_state, is_recording
@@ -62,7 +61,8 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
         state = current_state()
-        if state.trace is not None or state.transforms:  # part of something larger, which is recorded
+        # part of something larger, which is recorded; or each call is to be looked at
+        if state.trace is not None or state.transforms or state.watch is not None:
             return self.function(*args, **kwargs)
         if self.last is not None and not kwargs:
             result = self.last.attempt(args, state.recording)
@@ -194,7 +194,7 @@ class Jitted:
         self.traces += 1
         if self.traces >= THRASHING and self.traces * 2 > self.calls and not self.warned:
             self.warned = True
-            _warn(
+            warn_there(
                 f"jit made {self.traces} programs in {self.calls} calls of {self.name}: it makes one "
                 "where an array has another shape, dtype or memory layout, an argument that is no array or "
                 "float has another value, or a variable around the function is another object. Pad batches "
@@ -207,7 +207,9 @@ class Jitted:
             self.warned = True
             (kind,) = foreign.args
             whose = kind.__module__.partition(".")[0]
-            _warn(f"jit makes programs for NumPy arrays; on {whose}'s {kind.__name__} it runs call by call")
+            warn_there(
+                f"jit makes programs for NumPy arrays; on {whose}'s {kind.__name__} it runs call by call"
+            )
         return self.function(*args, **kwargs)
 
     def __reduce__(self) -> Any:
@@ -267,12 +269,6 @@ def _capture_error(error: BaseException | None) -> CaptureError | None:
     while error is not None and not isinstance(error, CaptureError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _warn(message: str) -> None:
-    """Warn at the user's line."""
-    file, line = line_of(users_place())
-    warnings.warn_explicit(message, RuntimeWarning, file, line)
 
 
 if TYPE_CHECKING:
