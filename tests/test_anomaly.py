@@ -110,6 +110,15 @@ def test_results_are_the_same_where_all_is_well() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_the_layer_of_a_gradient_rule_is_named_too() -> None:
+    x = leaf([1e-310, 1.0])
+    with tg.detect_anomaly():
+        with tg.scope("inner"):
+            loss = np.sum(np.log(x))
+        with pytest.raises(FloatingPointError, match=r"test_anomaly.py, in inner: loss = np"):
+            loss.backward()
+
+
 def test_inside_a_captured_function_it_is_refused() -> None:
     @tg.jit
     def step(x: Any) -> Any:

@@ -88,7 +88,8 @@ class Watch:
             recipe = RULES.get(fn)
             made = value[0] if recipe is not None and recipe.saves else value
             given = {f"argument {i}": arg for i, arg in enumerate(args, 1)} | kwargs
-            _check(function_name(fn), given, made, lambda: line_of(users_place()), _CALLS)
+            if wrong := _first_wrong(given, made):
+                raise _error(function_name(fn), given, *wrong, line_of(users_place()), current_state().scope)
             return value
 
         return watched
@@ -101,34 +102,45 @@ class Watch:
         given = {"gradient": total, "result": vertex._data} | arguments
         with np.errstate(all="ignore"):
             found = shares(node, vertex, total, create_graph)
-        made = [part for _, part in found]
-        _check(f"the gradient rule of {function_name(node.fn)}", given, made, node.source, _RULES)
+        if wrong := _first_wrong(given, [part for _, part in found]):
+            who = f"the gradient rule of {function_name(node.fn)}"
+            raise _error(who, given, *wrong, node.source(), node.scope)
         return found
 
 
-def _check(
-    who: str, given: dict[str, Any], made: Any, source: Callable[[], tuple[str, int]], causes: dict[str, str]
-) -> None:
-    """Raise an error if there is NaN in what was made, or infinity that was not given."""
-    wrong = next((array for array in _arrays(made) if not np.isfinite(array).all()), None)
-    if wrong is None:
-        return
-    before = [array for value in given.values() for array in _arrays(value)]
-    nan_given, finite = (any(np.isnan(a).any() for a in before), all(np.isfinite(a).all() for a in before))
-    if not (finite or np.isnan(wrong).any()):
-        return
-    file, line = source()
-    where = np.argwhere(~np.isfinite(wrong))[0].tolist()
-    place = f", at {where} of shape {wrong.shape}" if where else ""
-    layers = "/".join(current_state().scope)
-    name = who.rpartition(".")[2]
+def _first_wrong(given: dict[str, Any], made: Any) -> tuple[Any, list[int]] | None:
+    """Find NaN in what was made, or infinity where none was given: the array, and the place in it."""
+    if all(np.isfinite(array).all() for array in _arrays(made)):
+        return None
+    infinite = any(np.isinf(array).any() for value in given.values() for array in _arrays(value))
+    for array in _arrays(made):
+        places = np.argwhere(np.isnan(array) if infinite else ~np.isfinite(array))
+        if len(places):
+            return array, places[0].tolist()
+    return None
+
+
+def _error(
+    who: str,
+    given: dict[str, Any],
+    wrong: Any,
+    where: list[int],
+    source: tuple[str, int],
+    scope: tuple[str, ...],
+) -> FloatingPointError:
+    """Say which call it was, what it was given, and why that may be."""
+    arrays = [(key, array) for key, value in given.items() for array in _arrays(value)]
+    handed_on = any(np.isnan(array).any() for _, array in arrays)
+    causes, name = _RULES if "gradient" in given else _CALLS, who.rpartition(".")[2]
     known = next((cause for names, cause in causes.items() if name in names.split()), _TOO_LARGE)
-    ranges = [f"{key}{_range(array)}" for key, value in given.items() for array in _arrays(value)]
-    raise FloatingPointError(
-        f"{who} {'handed on' if nan_given else 'made'} {wrong[tuple(where)]:.3g}{place}\n"
+    (file, line), layers = source, "/".join(scope)
+    return FloatingPointError(
+        f"{who} {'handed on' if handed_on else 'made'} {wrong[tuple(where)]:.3g}"
+        f"{f', at {where} of shape {wrong.shape}' if where else ''}\n"
         f"  line {line} of {os.path.basename(file)}{layers and f', in {layers}'}: "
         f"{linecache.getline(file, line).strip()}\n"
-        f"  given: {'; '.join(ranges) or 'no numbers'}\n  likely: {_HANDED_ON if nan_given else known}"
+        f"  given: {'; '.join(key + _range(array) for key, array in arrays) or 'no floats'}\n"
+        f"  likely: {_HANDED_ON if handed_on else known}"
     )
 
 

@@ -251,9 +251,9 @@ def _warn_of_number(fn: Function, args: tuple[Any, ...], read: tuple[float, Plac
     code, line = read[1][0], line_of(read[1])[1]
     if needs_gradient(args):
         warn_there(
-            f"no gradient will flow through an argument of {function_name(fn)}: it is a plain number, read out "
-            f"of a Tensor in line {line} of {os.path.basename(code.co_filename)}. Give the call the Tensor "
-            "itself, or tensor.detach() where a constant is meant"
+            f"no gradient will flow through an argument of {function_name(fn)}: it is a plain number, read "
+            f"out of a Tensor in line {line} of {os.path.basename(code.co_filename)}. Give the call the "
+            "Tensor itself, or tensor.detach() where a constant is meant"
         )
 
 

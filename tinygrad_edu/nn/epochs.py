@@ -93,7 +93,7 @@ class Run:
             self.warned = True
             warnings.warn(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
-                "check that the inputs are scaled (x / 255 for images). Training  with tg.detect_anomaly():  "
+                "check that the inputs are scaled (x / 255 for images). A block  with tg.detect_anomaly():  "
                 "around fit names the call that made it, and nn.TerminateOnNaN() ends training at once",
                 RuntimeWarning,
                 stacklevel=3,
