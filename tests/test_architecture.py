@@ -17,7 +17,7 @@ HOUSE = [
     ("rules",),
     ("recording",),
     ("source", "tracing", "declared", "backward"),
-    ("forward", "at"),
+    ("forward", "at", "anomaly"),
     ("tensor", "random"),
     ("transforms", "numpy", "data"),
     ("special", "distributions"),
@@ -32,7 +32,17 @@ UPWARDS = {("tensor", "viz"), ("nn", "viz")}
 
 PUBLIC = [
     *("CaptureError", "NoGradientRule", "RULES", "Tensor", "checkpoint", "constant", "data", "define"),
-    *("distributions", "elementwise_grad", "explain", "grad", "hessian", "hvp", "jacobian", "jit"),
+    *(
+        "detect_anomaly",
+        "distributions",
+        "elementwise_grad",
+        "explain",
+        "grad",
+        "hessian",
+        "hvp",
+        "jacobian",
+        "jit",
+    ),
     *("jvp", "nn", "no_grad", "opaque", "primitive", "random", "rule", "scope"),
     *("special", "stop_gradient", "testing", "value_and_grad", "viz", "vjp"),
 ]
@@ -41,8 +51,9 @@ PUBLIC_IN = {
     "testing": "check_constant check_gradient numerical_gradient numerical_jvp numerical_vjp",
     "nn": """
         Activation Adagrad Adam Callback Dense Dropout EarlyStopping Flatten History Input
-        LambdaCallback Layer Model Optimizer RMSprop SGD Sequential activations binary_crossentropy
-        callbacks categorical_crossentropy initializers layers leaky_relu linear log_softmax losses
+        LambdaCallback Layer Model Optimizer RMSprop SGD Sequential TerminateOnNaN activations
+        binary_crossentropy callbacks categorical_crossentropy initializers layers leaky_relu linear
+        log_softmax losses
         mean_absolute_error mean_squared_error metrics optimizers relu schedules set_random_seed
         sigmoid sigmoid_cross_entropy softmax softmax_cross_entropy softplus
         sparse_categorical_crossentropy tanh

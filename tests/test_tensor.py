@@ -519,3 +519,15 @@ def test_expressions_have_the_values_and_dtypes_of_numpy(expression: Any) -> Non
         got = evaluate(expression, leaves)
         if isinstance(got, Tensor):
             assert_same(got.detach(), expected)
+
+
+def test_filling_carries_the_gradient() -> None:
+    t = Tensor([1.0, 2.0], requires_grad=True)
+    filled = np.full((3, 2), t, np.float32, like=t)
+    assert filled.dtype == np.float32
+    np.sum(filled).backward()
+    np.testing.assert_array_equal(t.grad, [3.0, 3.0])
+    t = Tensor(2.0, requires_grad=True)
+    np.sum(np.full_like(Tensor(np.zeros(3)), t) * [1.0, 2.0, 3.0]).backward()
+    assert t.grad is not None
+    assert t.grad.item() == 6

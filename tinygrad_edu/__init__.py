@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .anomaly import detect_anomaly
 from .rules import RULES, NoGradientRule, constant, define, rule
 from .rules import elementwise as _elementwise
 from .rules import indexing as _indexing
@@ -38,6 +39,7 @@ __all__ = [
     "constant",
     "data",
     "define",
+    "detect_anomaly",
     "distributions",
     "elementwise_grad",
     "explain",

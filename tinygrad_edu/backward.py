@@ -4,6 +4,7 @@ A call is always recorded after the calls that made its arguments. So taking cal
 serial numbers makes sure that a Tensor's gradient is complete, every path added, before it is passed on.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from .containers import LEAVES, children, opened
 from .recording import LEAF, Node, Recorded, make, tensors_in
 from .rules import function_name, unbroadcast
-from .state import call_recording, current_trace
+from .state import call_recording, current_state
 
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
@@ -56,7 +57,9 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
     totals: dict[int, Any] = {}
     queue: list[tuple[int, Any]] = []
     leaves, found = [], []
-    trace = current_trace()
+    state = current_state()
+    trace = state.trace
+    run_rule = shares if state.watch is None else functools.partial(state.watch.rule, shares)
     arriving = starts
     while True:
         for vertex, part in arriving:
@@ -83,7 +86,7 @@ def _visit(starts: Any, create_graph: bool, wanted: Sequence[Any], hooks: bool) 
             total = _hooked(vertex, total, create_graph)
         if stops_here or (vertex.keeps_grad and not wanted):
             found.append((vertex, total))
-        arriving = () if stops_here else shares(vertex.node, vertex, total, create_graph)
+        arriving = () if stops_here else run_rule(vertex.node, vertex, total, create_graph)
     for leaf in leaves:
         if not wanted or id(leaf) in kept:
             total = totals[id(leaf)]

@@ -276,6 +276,7 @@ zeros_like: _Function
 ones_like: _Function
 empty_like: _Function
 full_like: _Function
+full: Any  # a Tensor with like=
 concatenate: _Function
 concat: _Function
 stack: _Function

@@ -228,8 +228,9 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return _apply_by_position(fn, args, kwargs)
         kwargs = {key: unwrap(value) for key, value in kwargs.items()}
     recipe = RULES.get(fn)
+    run = fn if state.watch is None else state.watch.call(fn)
     if not (needed and state.recording):
-        value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+        value = run(*arrays, **kwargs) if kwargs else run(*arrays)
         result = _wrapped(value[0] if recipe is not None and recipe.saves else value)
         if needed and isinstance(result, Recorded):
             result.cut = "no_grad"
@@ -237,13 +238,13 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if recipe is None or len(recipe.vjps) < len(args):
         recipe = _checked_rule(fn, args)
         if recipe is CONSTANT:
-            return _wrapped(fn(*arrays, **kwargs))
+            return _wrapped(run(*arrays, **kwargs))
         if recipe.definition is not None:
             return _wrapped(recipe.definition(*args, **kwargs))
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    value = fn(*arrays, **kwargs) if kwargs else fn(*arrays)
+    value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if (loose or has_containers or kwargs) and state.trace is None:
         _keep(node)
     if recipe.saves:

@@ -58,10 +58,11 @@ class Trace(Protocol):
 class State:
     """Whether calls are recorded, in which layers (`scope`), under how many transforms, for which `trace`.
 
-    `outer` is the state around the innermost ``with no_grad()``, to go back to. A state is never changed.
+    `watch` looks at what calls make, where somebody asked for that (see `anomaly`). `outer` is the state
+    around the innermost ``with`` block, to go back to. A state is never changed.
     """
 
-    __slots__ = ("outer", "recording", "scope", "trace", "transforms")
+    __slots__ = ("outer", "recording", "scope", "trace", "transforms", "watch")
 
     def __init__(
         self,
@@ -69,12 +70,14 @@ class State:
         scope: tuple[str, ...] = (),
         transforms: int = 0,
         trace: Trace | None = None,
+        watch: Any = None,
         outer: "State | None" = None,
     ):
         self.recording = recording
         self.scope = scope
         self.transforms = transforms
         self.trace = trace
+        self.watch = watch
         self.outer = outer
 
 
@@ -134,13 +137,13 @@ def _set_and_call(state: State, fn: Any, *args: Any, **kwargs: Any) -> Any:
 def call_recording(on: bool, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function with recording switched on or off."""
     now = _state.get()
-    return call_in(State(on, now.scope, now.transforms, now.trace), fn, *args, **kwargs)
+    return call_in(State(on, now.scope, now.transforms, now.trace, now.watch), fn, *args, **kwargs)
 
 
 def call_inside(layer: str, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call what a layer does; pictures draw the calls that are made there as a box."""
     now = _state.get()
-    state = State(now.recording, (*now.scope, layer), now.transforms, now.trace)
+    state = State(now.recording, (*now.scope, layer), now.transforms, now.trace, now.watch)
     result: R = copy_context().run(_set_and_call, state, fn, *args, **kwargs)  # as `call_in`, faster
     return result
 
@@ -148,13 +151,13 @@ def call_inside(layer: str, fn: Callable[P, R], *args: P.args, **kwargs: P.kwarg
 def call_transforming(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function under a transform: its calls are recorded, and transforms inside it stay connected."""
     now = _state.get()
-    return call_in(State(True, now.scope, now.transforms + 1, now.trace), fn, *args, **kwargs)
+    return call_in(State(True, now.scope, now.transforms + 1, now.trace, now.watch), fn, *args, **kwargs)
 
 
 def call_traced(trace: Trace, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function whose calls are handed to a trace, which writes them down."""
     now = _state.get()
-    return call_in(State(now.recording, now.scope, now.transforms, trace), fn, *args, **kwargs)
+    return call_in(State(now.recording, now.scope, now.transforms, trace, now.watch), fn, *args, **kwargs)
 
 
 def contained(fn: Callable[P, R]) -> Callable[P, R]:
@@ -212,7 +215,7 @@ class scope(Block):  # noqa: N801 (used like no_grad)
 
     def changed(self, now: State) -> State:
         """Return the state inside the block."""
-        return State(now.recording, (*now.scope, self.name), now.transforms, now.trace, now)
+        return State(now.recording, (*now.scope, self.name), now.transforms, now.trace, now.watch, now)
 
 
 class NoGrad(Block):
@@ -222,7 +225,7 @@ class NoGrad(Block):
 
     def changed(self, now: State) -> State:
         """Return the state inside the block."""
-        return State(False, now.scope, now.transforms, now.trace, now)
+        return State(False, now.scope, now.transforms, now.trace, now.watch, now)
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Return `fn` with its calls left unrecorded."""

@@ -418,7 +418,8 @@ class Tensor(Recorded):
         if self.node is not None:
             raise TypeError(
                 "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
-                "use np.stack([...]) to join Tensors, or tensor.detach() if no gradient should flow. (Other "
+                "use np.stack([...]) to join Tensors, np.broadcast_to(t, shape) for np.full(shape, t), or "
+                "tensor.detach() if no gradient should flow. (Other "
                 "libraries' functions may do so inside; SciPy's softmax, log_softmax and logsumexp are in "
                 "tinygrad_edu.special)"
             )

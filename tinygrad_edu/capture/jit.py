@@ -62,7 +62,8 @@ class Jitted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
         state = current_state()
-        if state.trace is not None or state.transforms:  # part of something larger, which is recorded
+        # part of something larger, which is recorded; or each call is to be looked at
+        if state.trace is not None or state.transforms or state.watch is not None:
             return self.function(*args, **kwargs)
         if self.last is not None and not kwargs:
             result = self.last.attempt(args, state.recording)

@@ -17,7 +17,7 @@ import numpy as np
 from ..callsites import users_place
 from ..containers import like, tree_map
 from ..recording import LEAF, NO_KWARGS, Node, make, next_serial
-from ..rules import IN_PLACE, REFUSED, function_name
+from ..rules import FILLS, IN_PLACE, REFUSED, function_name
 from ..rules.indexing import getitem, is_basic
 from ..state import call_traced, current_state
 from .facts import facts
@@ -223,7 +223,7 @@ class Trace:
                 f"{function_name(fn)} has a result whose shape depends on values",
                 "keep all elements and mask them, as in np.where(mask, x, 0)",
             )
-        if REFUSED.get(fn) == IN_PLACE:
+        if REFUSED.get(fn) in (IN_PLACE, FILLS):
             raise refuse(
                 f"{function_name(fn)} changes an array in place", "use a function that returns a new one"
             )

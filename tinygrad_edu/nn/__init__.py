@@ -16,7 +16,7 @@ from . import (
 )
 from .activations import leaky_relu, linear, log_softmax, relu, sigmoid, softmax, softplus, tanh
 from .base_optimizer import Optimizer
-from .callbacks import Callback, EarlyStopping, History, LambdaCallback
+from .callbacks import Callback, EarlyStopping, History, LambdaCallback, TerminateOnNaN
 from .initializers import set_random_seed
 from .layers import Activation, Dense, Dropout, Flatten, Input, Layer
 from .losses import (
@@ -50,6 +50,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "Sequential",
+    "TerminateOnNaN",
     "activations",
     "binary_crossentropy",
     "callbacks",

@@ -14,7 +14,7 @@ class Callback:
     """The base of all callbacks: `fit` calls its methods, which do nothing until a subclass says what.
 
     `model` is the model being trained. Setting ``self.model.stop_training = True`` ends training after the
-    epoch. `logs` holds the loss and metrics so far, by name.
+    batch, or after the epoch where it is set at its end. `logs` holds the loss and metrics so far, by name.
 
     >>> class Shout(Callback):
     ...     def on_epoch_end(self, epoch, logs):
@@ -149,3 +149,19 @@ class EarlyStopping(Callback):
         """Go back to the best weights, if asked to."""
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
+
+
+class TerminateOnNaN(Callback):
+    """Ends training after the batch whose loss is NaN or infinite; a warning says what to try.
+
+    >>> import numpy as np
+    >>> from tinygrad_edu.nn import Dense, Sequential
+    >>> model = Sequential([Dense(1, input_dim=1)])
+    >>> model.compile("sgd", loss="mse")
+    >>> history = model.fit(np.ones((4, 1)), np.ones((4, 1)), verbose=0, callbacks=[TerminateOnNaN()])
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Look at the loss so far."""
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True

@@ -93,7 +93,8 @@ class Run:
             self.warned = True
             warn(
                 f"the loss became {logs['loss']} in epoch {epoch + 1}; try a smaller learning rate, and "
-                "check that the inputs are scaled (x / 255 for images) and finite",
+                "check that the inputs are scaled (x / 255 for images). A block  with tg.detect_anomaly():  "
+                "around fit names the call that made it, and nn.TerminateOnNaN() ends training at once",
             )
         self.tell("on_epoch_end", epoch, logs)
         self.progress.end_epoch(epoch, logs)
@@ -112,6 +113,8 @@ class Run:
             totals.add(loss, labels, y_pred)
             for tell in self.after_batch:
                 tell(start // size, totals.means())
+            if self.model.stop_training:
+                break
         return totals.means()
 
 

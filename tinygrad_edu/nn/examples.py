@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..callsites import warn
 from ..containers import leaves, tree_map
 from ..recording import Recorded
 from .lookup import is_several
@@ -81,15 +82,36 @@ def examples_for(model: "Model", x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
+def finite_examples_for(model: "Model", x: Any, y: Any) -> tuple[Any, Any]:
+    """Do what `examples_for` does, and look for NaN and infinity.
+
+    Warns:
+        RuntimeWarning: there are some; the message says where the first is. A model may be made for them.
+    """
+    x, y = examples_for(model, x, y)
+    for name, data in (("x", x), ("y", y)):
+        for part in leaves(data):
+            if part.dtype.kind == "f" and not np.isfinite(part).all():
+                broken = np.argwhere(~np.isfinite(part))
+                first = tuple(broken[0].tolist())
+                at = ", column ".join(map(str, first[:2])) + "".join(f", {i}" for i in first[2:])
+                warn(
+                    f"{name} is {part[first]} in row {at} (and so in {len(np.unique(broken[:, 0]))} of "
+                    f"{len(part)} examples), which makes the loss NaN; leave such examples out, or fill them "
+                    "in with np.nan_to_num"
+                )
+    return x, y
+
+
 def apart(model: "Model", x: Any, y: Any, share: float, given: Any) -> tuple[Any, Any, Any]:
     """Return examples to train on, and others for validation: the ones given, or the last share, or None."""
-    x, y = examples_for(model, x, y)
+    x, y = finite_examples_for(model, x, y)
     if given is not None:
         if not isinstance(given, (tuple, list)) or len(given) != 2:
             raise ValueError(
                 f"validation_data is a pair (x_test, y_test) of inputs and labels, and is {_described(given)}"
             )
-        return x, y, examples_for(model, *given)
+        return x, y, finite_examples_for(model, *given)
     if not 0 <= share < 1:
         raise ValueError(f"validation_split is the share kept aside, from 0 up to but not 1, not {share}")
     kept = int(len(y) * (1 - share))  # as Keras rounds

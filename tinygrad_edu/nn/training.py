@@ -21,7 +21,7 @@ from . import losses, metrics, optimizers
 from .base_layer import Layer
 from .callbacks import Callback, History
 from .epochs import Run, Totals, mean
-from .examples import apart, count, examples_for, inputs_for, taken
+from .examples import apart, count, examples_for, finite_examples_for, inputs_for, taken
 from .metrics import get as get_metric
 from .mode import training
 from .progress import Progress, describe
@@ -261,7 +261,7 @@ class Model(Layer):
             ValueError: x and y do not fit each other or the model.
 
         Warns:
-            RuntimeWarning: the loss is no longer a finite number.
+            RuntimeWarning: x or y hold NaN or infinity, or the loss is no longer a finite number.
         """
         self._compiled("fit")
         whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
@@ -323,7 +323,7 @@ class Model(Layer):
         """
         self._compiled("evaluate")
         whole = _whole_numbers(batch_size=batch_size)
-        logs = self._test(*examples_for(self, x, y), whole["batch_size"])
+        logs = self._test(*finite_examples_for(self, x, y), whole["batch_size"])
         if verbose in (1, 2):
             print(describe(logs))
         return logs if return_dict else _listed(logs)

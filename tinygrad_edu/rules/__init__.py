@@ -151,9 +151,14 @@ def constant(*fns: Function) -> None:
 
 # why some functions have no rule, and what to write instead
 IN_PLACE = "changes an array in place, and a Tensor does not change; write  x = x.at[index].set(values)"
+FILLS = (
+    "changes an array in place, and a Tensor does not change; np.full and np.full_like also call it: write "
+    "np.broadcast_to(value, shape)  or  x.at[index].set(value)"
+)
 COMPLEX = "gives complex numbers: gradients are for real numbers so far"
 REFUSED: dict[Function, str] = {
-    **dict.fromkeys((np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis), IN_PLACE),
+    **dict.fromkeys((np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis), IN_PLACE),
+    np.copyto: FILLS,
     **dict.fromkeys((np.linalg.eig, np.linalg.eigvals, np.roots, np.sort_complex), COMPLEX),
     **{
         getattr(np.fft, prefix + name): COMPLEX

@@ -134,6 +134,8 @@ rule(np.fft.fftshift, lambda g, y, x, axes=None: np.fft.ifftshift(g, axes))
 rule(np.fft.ifftshift, lambda g, y, x, axes=None: np.fft.fftshift(g, axes))
 rule(np.broadcast_to, lambda g, y, array, shape, subok=False: g, elementwise=True)
 rule(np.copy, lambda g, y, a, order="K", subok=False: g)
+# without like=, np.full(shape, t) asks t for a plain array, and t refuses
+define(np.full, lambda shape, fill_value, dtype=None, order="C", **how: full(shape, fill_value, dtype))
 rule(np.full_like, None, lambda g, y, a, fill_value, **how: g, elementwise=True)
 rule(np.concatenate, lambda g, y, arrays, axis=0, out=None, **how: split_like(g, arrays, axis))
 rule(np.stack, lambda g, y, arrays, axis=0, out=None, **how: list(np.moveaxis(g, axis, 0)))
@@ -144,6 +146,12 @@ rule(np.vsplit, lambda g, y, ary, sections: np.concatenate(g, 0))
 rule(np.hsplit, lambda g, y, ary, sections: np.concatenate(g, min(ary.ndim - 1, 1)))
 rule(np.dsplit, lambda g, y, ary, sections: np.concatenate(g, 2))
 rule(np.pad, lambda g, y, array, pad_width, mode="constant", **how: unpad(g, array, pad_width, mode, how))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any) -> Any:
+    """Write numpy.full as a broadcast_to."""
+    filled = np.broadcast_to(fill_value, shape)
+    return filled if dtype is None else filled.astype(dtype)
 
 
 def explicit(order: str) -> Any:

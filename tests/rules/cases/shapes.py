@@ -150,6 +150,13 @@ def _(draw: Any) -> Case:
     return call(*lines, **options(draw, sparse=st.booleans(), indexing=st.sampled_from(["xy", "ij"])))
 
 
+@covers(np.full)
+def _(draw: Any) -> Case:
+    small, large = draw(broadcastable(2))
+    shape = np.broadcast_shapes(small, large)
+    return Case((draw(arrays(small)),), {}, {}, lambda value: np.full(shape, value, like=value + np.zeros(1)))
+
+
 @covers(np.full_like)
 def _(draw: Any) -> Case:
     small, large = draw(broadcastable(2))
