@@ -4,6 +4,7 @@ A call is always recorded after the calls that made its arguments. So taking cal
 serial numbers makes sure that a Tensor's gradient is complete, every path added, before it is passed on.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -15,6 +16,8 @@ from .recording import LEAF, Node, Recorded, make, tensors_in
 from .rules import function_name, unbroadcast
 from .state import call_recording, current_trace
 
+_replacing = threading.RLock()  # held while a leaf's gradient is replaced; nothing is computed under it
+
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
@@ -24,12 +27,16 @@ def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -
             if isinstance(total, np.ndarray):
                 total.setflags(False)  # type: ignore[call-arg]
             total = make(total)
-        so_far = vertex._grad if trace is None else vertex.grad
-        total = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
-        if trace is None:
-            vertex._grad = total
-        else:
-            vertex.grad = total
+        while True:
+            so_far = vertex._grad if trace is None else vertex.grad
+            added = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
+            if trace is not None:
+                vertex.grad = added  # which no other thread sees
+                break
+            with _replacing:  # another thread may have added its own meanwhile: then add to that
+                if vertex._grad is so_far:
+                    vertex._grad = added
+                    break
 
 
 def gradients(

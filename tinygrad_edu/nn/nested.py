@@ -5,6 +5,7 @@ dicts too, are its parts, and are looked for there.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,22 +70,40 @@ class Nested(Versioned, Configured):
         Raises:
             ValueError: two of them were given the same name.
         """
-        named: dict[str, Any] = {}
-        for layer in self._inner():
+        return list(self._names_after({}, {}, self._inner()).items())
+
+    def _names_after(self, named: dict[str, Any], last: dict[str, int], layers: list[Any]) -> dict[str, Any]:
+        """Add layers to those that have names; `last` is as in `free_name`."""
+        for layer in layers:
             if layer.named and layer.name in named:
                 raise ValueError(
                     f"there is a layer called {layer.name!r} in {self.name!r} already; choose another name"
                 )
-            named[layer.name if layer.named else free_name(default_name(type(layer)), named)] = layer
-        return list(named.items())
+            name = layer.name if layer.named else free_name(default_name(type(layer)), named, last)
+            named[name] = layer
+        return named
 
-    def _place_inner(self) -> None:
-        """Give the layers inside their names and paths, and random numbers from the seed of this one."""
+    def _place_inner(self, depth: int = 1) -> None:
+        """Give the layers inside their names and paths, and random numbers from the seed of this one.
+
+        Raises:
+            ValueError: they are nested deeper than Python can call them.
+        """
         for name, layer in self._named_inner():
-            layer._place(name, self._prefix() + name)
-            if layer.generator is None and self.generator is not None:
-                layer._take_seed(self.generator.spawn(1)[0])
-            layer._place_inner()
+            self._place_one(name, layer, depth)
+
+    def _place_one(self, name: str, layer: Any, depth: int = 1) -> None:
+        deepest = sys.getrecursionlimit() // FRAMES
+        if depth > deepest:
+            raise ValueError(
+                f"layers are nested more than {deepest} deep (or one is inside itself), and Python's recursion "
+                f"limit of {sys.getrecursionlimit()} allows no more; put them side by side in one Sequential, "
+                "or raise the limit with sys.setrecursionlimit"
+            )
+        layer._place(name, self._prefix() + name)
+        if layer.generator is None and self.generator is not None:
+            layer._take_seed(self.generator.spawn(1)[0])
+        layer._place_inner(depth + 1)
 
     def _place(self, name: str, path: str) -> None:
         """Take a name and a path, and give them to the weights, too."""
@@ -181,9 +200,10 @@ class Nested(Versioned, Configured):
         ['encoder/dense.W', 'encoder/dense.b']
         """
         named: dict[str, Tensor] = {}
+        last: dict[str, int] = {}
         for attribute, part in self._parts():
             if isinstance(part, Tensor) and part.is_leaf:
-                named[free_name((part.name or attribute).rpartition(".")[2], named)] = part
+                named[free_name((part.name or attribute).rpartition(".")[2], named, last)] = part
         for name, layer in self._named_inner():
             inner = layer.named_weights()
             named |= {f"{name}{'/' if '.' in path else '.'}{path}": weight for path, weight in inner.items()}
@@ -272,6 +292,7 @@ class Nested(Versioned, Configured):
 
 PARTS = (Tensor, Nested)
 OPENED = (list, tuple, dict)  # where they are looked for
+FRAMES = 10  # how many calls of Python's a layer inside a layer may take, in copy.deepcopy as in `call`
 
 
 def default_name(cls: type) -> str:
