@@ -59,7 +59,7 @@ class Sequential(Model):
                 f"add needs a layer, such as Dense(10), and got {layer!r}; a function goes into a layer's "
                 "activation=, or becomes one with Activation(function)"
             )
-        if any(layer is other for other in self.layers):
+        if id(layer) in map(id, self.layers):
             raise ValueError(f"layer {layer.name!r} is in this model already; make another one")
         self.layers.append(layer)
         try:
@@ -76,7 +76,11 @@ class Sequential(Model):
     def _place_last(self) -> None:
         """Place the last layer; those before it too, if anything but `add` may have moved them."""
         *before, layer = self.layers
-        if self._placed is None or self._placed[0] != self.changes or list(self._placed[1].values()) != before:
+        if (
+            self._placed is None
+            or self._placed[0] != self.changes
+            or list(self._placed[1].values()) != before
+        ):
             named = dict(self._named_inner())
             self._place_inner()
             self._placed = [self.changes, named, {}]

@@ -18,6 +18,7 @@ from ..recording import LEAF
 from ..tensor import Tensor
 from .config import Configured
 from .lookup import free_name
+from .saved import fitting, read_arrays
 
 
 class Nested(Versioned, Configured):
@@ -96,8 +97,8 @@ class Nested(Versioned, Configured):
         deepest = sys.getrecursionlimit() // FRAMES
         if depth > deepest:
             raise ValueError(
-                f"layers are nested more than {deepest} deep (or one is inside itself), and Python's recursion "
-                f"limit of {sys.getrecursionlimit()} allows no more; put them side by side in one Sequential, "
+                f"layers are nested more than {deepest} deep, or one is inside itself; Python's recursion "
+                f"limit, {sys.getrecursionlimit()}, allows no more; put them side by side in one Sequential, "
                 "or raise the limit with sys.setrecursionlimit"
             )
         layer._place(name, self._prefix() + name)
@@ -247,17 +248,20 @@ class Nested(Versioned, Configured):
         return [np.array(param.data) for param in self.parameters]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Give all parameters new values, in the order of `get_weights`.
+        """Give all parameters new values, in the order of `get_weights`. On an error nothing is changed.
 
         Raises:
-            ValueError: another number of them, or other shapes; then nothing is changed.
+            TypeError: the values of one are no numbers, or have a mask.
+            ValueError: another number of them, other shapes, or numbers too large for the dtype.
         """
-        parameters = self.parameters
+        parameters, weights = self.parameters, list(weights)
         shapes = [param.shape for param in parameters]
         given = [np.shape(values) for values in weights]
         if shapes != given:
             raise ValueError(f"this has weights of shapes {shapes}, and those given have {given}")
-        for param, values in zip(parameters, weights, strict=True):
+        named = [param.name or f"weight {i}" for i, param in enumerate(parameters)]
+        new = [fitting(*three) for three in zip(weights, parameters, named, strict=True)]
+        for param, values in zip(parameters, new, strict=True):
             param.assign(values)
 
     def save_weights(self, path: str | Path) -> None:
@@ -274,20 +278,22 @@ class Nested(Versioned, Configured):
         )
 
     def load_weights(self, path: str | Path) -> None:
-        """Read all parameters from a file that `save_weights` wrote.
+        """Read all parameters from a file that `save_weights` wrote. On an error nothing is changed.
+
+        Nothing in the file is run, and no more is read than the model has room for.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file holds other parameters than the model has; the message names them.
+            ValueError: the file is damaged, or holds other parameters, shapes or types than the model has.
             RuntimeError: weights are still to be made.
         """
-        with np.load(_npz(path), allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
-        parameters = self.parameters
-        names = {id(weight): name for name, weight in self.named_weights().items()}
-        if set(names.values()) != set(saved):
-            raise ValueError(f"this has parameters {list(names.values())}, and {path} holds {list(saved)}")
-        self.set_weights([saved[names[id(weight)]] for weight in parameters])
+        file, parameters, named = _npz(path), self.parameters, self.named_weights()
+        saved = read_arrays(file, named)
+        paths = {id(weight): name for name, weight in named.items()}
+        try:
+            self.set_weights([saved[paths[id(weight)]] for weight in parameters])
+        except ValueError as error:
+            raise ValueError(f"{file} does not fit: {error}") from error
 
 
 PARTS = (Tensor, Nested)
