@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 import time
 import tracemalloc
 import weakref
@@ -90,11 +91,11 @@ def test_gradient_penalty_trains() -> None:
 
 def test_a_rule_may_return_a_plain_array() -> None:
     @tg.primitive(lambda g, y, x: np.full(3, 2.0))
-    def doubled_sum(x: Any) -> Any:
+    def negated_sum(x: Any) -> Any:
         return 2 * np.sum(x)
 
     x = leaf([1.0, 2.0, 3.0])
-    doubled_sum(x).backward(create_graph=True)
+    negated_sum(x).backward(create_graph=True)
     assert type(x.grad) is Tensor
     assert x.grad.tolist() == [2, 2, 2]
 
@@ -356,6 +357,44 @@ def test_a_chain_of_calls_with_several_results_and_lists_is_freed_without_recurs
     np.sum(y).backward()
     assert x.grad.tolist() == [1, 1]
     del y
+
+
+def test_threads_that_add_to_one_leaf_lose_nothing() -> None:
+    x, threads, each = leaf(np.zeros(3)), 4, 300
+    start = threading.Barrier(threads)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(each):
+            np.sum(x).backward()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        running = [threading.Thread(target=work) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert x.grad.tolist() == [threads * each] * 3
+
+
+@tg.primitive(lambda g, y, p: {"a": [-g["a"][0], (-g["a"][1][0],)]})
+def negated(p: Any) -> Any:
+    return {"a": [-p["a"][0], (-p["a"][1][0],)]}
+
+
+@pytest.mark.slow
+def test_a_chain_of_nested_containers_is_freed_without_recursion() -> None:
+    x = leaf([1.0, 2.0])
+    tree: Any = {"a": [x, (x,)]}
+    for _ in range(100_000):
+        tree = negated(tree)
+    gone = weakref.ref(tree["a"][0])
+    del tree
+    assert gone() is None
 
 
 def test_the_recursion_limit_is_not_touched() -> None:

@@ -232,8 +232,8 @@ def test_einsum(f: Any) -> None:
 
 
 def test_einsum_of_empty_and_stretched() -> None:
-    check_gradient(lambda a, b: np.einsum("...i,...i->...", a, b), np.ones(1), np.ones(0))
-    check_gradient(lambda a, b: np.einsum("ij,jk->ik", a, b), np.ones((2, 0)), np.ones((0, 3)))
+    check_gradient(lambda a, b: np.einsum("...i,...i->...", a, b), np.ones(1), np.ones(0), vacuous=True)
+    check_gradient(lambda a, b: np.einsum("ij,jk->ik", a, b), np.ones((2, 0)), np.ones((0, 3)), vacuous=True)
 
 
 # Other precisions

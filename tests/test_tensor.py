@@ -270,8 +270,8 @@ def test_item_tolist_numpy_len_iter() -> None:
 @pytest.mark.parametrize("size", [1, 0])
 def test_builtins_work_through_the_protocols(size: int) -> None:
     x = np.arange(3.0)[: 3 * size]
-    check_gradient(lambda a: sum(a, start=np.sum(a)), x)
-    check_gradient(lambda a: np.concatenate([a, *(v[None] for v in reversed(a))]), x)
+    check_gradient(lambda a: sum(a, start=np.sum(a)), x, vacuous=True)
+    check_gradient(lambda a: np.concatenate([a, *(v[None] for v in reversed(a))]), x, vacuous=True)
 
 
 # Methods

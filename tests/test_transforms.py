@@ -1,6 +1,7 @@
 """grad, vjp, jvp and the rest: values, structures, composition, forward against reverse, and errors."""
 
 import gc
+import time
 import tracemalloc
 
 import numpy as np
@@ -326,3 +327,34 @@ def test_aux_may_be_anything():
         return slope
 
     assert tg.grad(penalized)(1.0) == 2.0
+
+
+@pytest.mark.parametrize("join", [np.stack, np.concatenate, lambda parts: np.sum(np.stack(parts), axis=0)])
+def test_forward_mode_joins_many_arrays_in_one_go(join):
+    """Each of n arrays joined must not cost an array as large as all of them."""
+
+    def seconds(n):
+        def once():
+            start = time.process_time()
+            tg.jvp(lambda x: join([x] * n), [np.ones(50)], [np.ones(50)])
+            return time.process_time() - start
+
+        return min(once() for _ in range(3))
+
+    assert seconds(3200) < 9 * seconds(800)  # and not 16 times
+
+
+def test_forward_mode_joins_what_moves_with_what_does_not():
+    x = np.array([1.0, 2.0], np.float32)
+    for joined in (
+        lambda v: np.concatenate([v, np.array([3, 4]), v * v]),
+        lambda v: np.stack([np.ones(2, np.float32), v], axis=-1),
+        lambda v: np.concatenate(np.stack([v, v]), axis=0),
+        lambda v: np.concatenate([np.array([1, 2]), v], dtype=np.float64),
+    ):
+        y, slope = tg.jvp(joined, [x], [np.ones(2, np.float32)])
+        expected = tg.jacobian(joined)(x) @ np.ones(2)
+        np.testing.assert_array_equal(slope, expected)
+        assert (slope.dtype, slope.shape) == (y.dtype, y.shape)
+        twice = tg.jvp(lambda v, f=joined: tg.jvp(lambda u: f(u * u), [v], [v])[1], [x], [x])[1]
+        assert twice.shape == y.shape

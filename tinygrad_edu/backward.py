@@ -5,6 +5,7 @@ serial numbers makes sure that a Tensor's gradient is complete, every path added
 """
 
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -16,6 +17,8 @@ from .recording import LEAF, Node, Recorded, make, tensors_in
 from .rules import function_name, unbroadcast
 from .state import call_recording, current_state
 
+_replacing = threading.RLock()  # held while a leaf's gradient is replaced; nothing is computed under it
+
 
 def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -> None:
     """Add the gradient of `root` to the ``grad`` of every leaf below it. See `Tensor.backward`."""
@@ -24,8 +27,13 @@ def backward(root: Recorded, gradient: Any = None, create_graph: bool = False) -
             if isinstance(total, np.ndarray):
                 total.setflags(False)  # type: ignore[call-arg]
             total = make(total)
-        so_far = vertex.grad
-        vertex.grad = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
+        while True:
+            so_far = vertex.grad
+            added = total if so_far is None else call_recording(create_graph, np.add, so_far, total)
+            with _replacing:  # another thread may have added its own meanwhile: then add to that
+                if vertex.grad is so_far:
+                    vertex.grad = added
+                    break
 
 
 def pull(

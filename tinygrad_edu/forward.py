@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 
 from .backward import pull, shares
+from .containers import tree_map
 from .recording import LEAF, Recorded, apply, make, pick, tensors_in
 from .rules import is_differentiable
 from .state import call_recording
+
+JOINING = (np.stack, np.concatenate)  # linear in all their arrays at once, of which there may be thousands
 
 
 def push(
@@ -59,9 +62,27 @@ def _tangent(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any
         return None
     if node.fn is pick:
         return known[id(node.args[0])][node.args[1]]
+    if node.fn in JOINING:
+        return _joined(vertex, known)
     if node.rule.elementwise and type(vertex._data) is not tuple:
         return _along_diagonal(vertex, known, create_graph)
     return _transposed(vertex, known, create_graph)
+
+
+def _joined(vertex: Recorded, known: dict[int, Any]) -> Any:
+    """Join the tangents of arrays as the call joined the arrays.
+
+    Transposing the rule would give the same; but each of n shares would be as large as the result.
+    """
+    node: Any = vertex.node
+
+    def tangent(leaf: Any) -> Any:
+        if id(leaf) in known:
+            return known[id(leaf)]
+        return np.zeros_like(leaf._data if isinstance(leaf, Recorded) else leaf, vertex._data.dtype)
+
+    arrays, *options = node.args
+    return node.fn(tree_map(tangent, arrays), *options, **node.kwargs)
 
 
 def _along_diagonal(vertex: Recorded, known: dict[int, Any], create_graph: bool) -> Any:

@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -178,6 +179,30 @@ def test_a_missing_file_is_not_found(tmp_path):
 def test_gzip_is_recognised_without_its_name(tmp_path):
     (tmp_path / "a").write_bytes(gzip.compress(GOOD, mtime=0))
     assert read_idx(tmp_path / "a").tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_small_file_may_not_grow_large(tmp_path):
+    header = b"\0\0\x08\x01"
+    bombs = {
+        "much more than promised": header + (3).to_bytes(4, "big") + bytes(100_000_000),
+        "promised, and more than allowed": header + (2**31).to_bytes(4, "big") + bytes(100_000_000),
+        "no header": bytes([1]) * 100_000_000,
+    }
+    for name, content in bombs.items():
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content, 1))
+        del content
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=r"bytes left over|max_bytes is 1073741824|not an IDX file"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        tracemalloc.stop()
+    (tmp_path / "a").write_bytes(GOOD)
+    with pytest.raises(
+        ValueError, match=r"too large: .* or 6 bytes, and max_bytes is 5; give read_idx a larger"
+    ):
+        read_idx(tmp_path / "a", max_bytes=5)
+    assert read_idx(tmp_path / "a", max_bytes=6).shape == (2, 3)
 
 
 @given(st.data())

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -212,3 +213,70 @@ def test_warnings_name_the_line_that_trains() -> None:
     with pytest.warns(RuntimeWarning, match="changes its own attributes") as caught:
         model.fit(X, X[:, :1], verbose=0)
     assert caught[0].filename == __file__
+
+
+# Many layers, wide and deep
+
+
+def steps_of_python(work: Any) -> int:
+    """Count the calls of Python functions that some work takes."""
+    count = 0
+
+    def called(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def added_one_by_one(layers: Any) -> nn.Sequential:
+    model = nn.Sequential([nn.Input((3,))], seed=0)
+    for layer in layers:
+        model.add(layer)
+    return model
+
+
+@pytest.mark.parametrize("make", [lambda layers: nn.Sequential([nn.Input((3,)), *layers]), added_one_by_one])
+def test_building_takes_steps_in_proportion_to_the_layers(make: Any) -> None:
+    def steps(n: int) -> int:
+        return steps_of_python(lambda: make([nn.Activation("tanh") for _ in range(n)]).named_weights())
+
+    assert steps(400) < 5 * steps(100)
+
+
+def test_layers_keep_their_names_whatever_else_is_changed() -> None:
+    model = added_one_by_one(nn.Dense(3) for _ in range(4))
+    names = [layer.name for layer in model.layers]
+    assert names == ["dense", "dense_1", "dense_2", "dense_3"]
+    gone = model.layers.pop(1)
+    model.add(nn.Dense(3))
+    assert [layer.name for layer in model.layers] == names
+    assert list(model.named_weights())[-1] == "dense_3.b"
+    with pytest.raises(ValueError, match="called 'dense_2' in"):
+        model.add(nn.Dense(3, name="dense_2"))
+    model.add(gone)
+    assert gone.path == "dense_4"
+
+
+def nested(depth: int) -> nn.Sequential:
+    model = nn.Sequential([nn.Dense(3, input_dim=3)])
+    for _ in range(depth - 1):
+        model = nn.Sequential([model])
+    return model
+
+
+def test_layers_are_nested_as_deep_as_python_can_call_them() -> None:
+    model = nested(60)
+    assert model(np.ones((1, 3))).shape == (1, 3)
+    assert len(model.parameters) == len(list(model.named_weights())) == 2
+    assert nn.Sequential.from_config(model.get_config()).get_config() == model.get_config()
+    assert equal(copy.deepcopy(model), model)
+    assert equal(pickle.loads(pickle.dumps(model)), model)
+    with pytest.raises(ValueError, match=r"nested more than 100 deep, .* side by side in one Sequential"):
+        nested(1000)

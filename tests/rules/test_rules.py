@@ -61,7 +61,8 @@ def test_gradient_of_every_rule(fn: Any, data: st.DataObject) -> None:
             f"    covers({name})(lambda draw: call(draw(arrays())))"
         )
     case = data.draw(strategy)
-    check_gradient(case.function or callable_on_tensors(fn), *case.args, kwargs=case.kwargs, **case.options)
+    function = case.function or callable_on_tensors(fn)  # empty arrays and arguments that do not matter, too
+    check_gradient(function, *case.args, kwargs=case.kwargs, **case.options, vacuous=True)
 
 
 # functions declared to have no gradient, and how to call the ones that np.ones(3) alone does not suit

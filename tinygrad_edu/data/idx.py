@@ -18,15 +18,19 @@ TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">
 GZIP_START = b"\x1f\x8b"
 
 
-def read_idx(path: str | Path) -> Any:
+def read_idx(path: str | Path, max_bytes: int = 2**30) -> Any:
     """Read an array from an IDX file, compressed with gzip (``.gz``) or not.
+
+    Args:
+        path: where it is.
+        max_bytes: how many bytes of numbers it may hold; no more than that is decompressed.
 
     Returns:
         an array of the shape and the type that the file says, in this machine's byte order.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not IDX, or is damaged; the message says where.
+        ValueError: the file is not IDX, is damaged, or is too large; the message says where.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -37,52 +41,58 @@ def read_idx(path: str | Path) -> Any:
            [4, 5, 6]], dtype=uint8)
     """
     path = Path(path)
-    content = _content(path)
-    dtype, shape, start = _header(path, content)
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        if start.startswith(GZIP_START):
+            try:
+                with gzip.open(file) as content:
+                    return _array(path, content, max_bytes)
+            except (EOFError, OSError, zlib.error) as error:
+                raise ValueError(f"{path} is damaged gzip data ({error}); download it again") from error
+        if path.suffix == ".gz":
+            raise ValueError(
+                f"{path} is named .gz and is not gzip data (it starts with {start!r}); if it was "
+                f"decompressed already, rename it to {path.stem}, otherwise download it again"
+            )
+        return _array(path, file, max_bytes)
+
+
+def _array(path: Path, content: Any, max_bytes: int) -> Any:
+    """Read the header, and then as many numbers as it promises: a small file may decompress to gigabytes."""
+    dtype, shape = _header(path, content)
     expected = math.prod(shape) * dtype.itemsize
-    if len(content) - start != expected:
-        problem = "is cut short" if len(content) - start < expected else "has bytes left over"
+    promise = f"its header promises shape {shape} of {dtype.name}, or {expected} bytes"
+    if expected > max_bytes:
         raise ValueError(
-            f"{path} {problem}: its header promises shape {shape} of {dtype.name}, or {expected} bytes, "
-            f"and {len(content) - start} follow"
+            f"{path} is too large: {promise}, and max_bytes is {max_bytes}; give read_idx a larger "
+            "max_bytes= if that is right"
         )
-    numbers = np.frombuffer(content, dtype, offset=start).astype(dtype.newbyteorder("="))
+    numbers = content.read(expected)
+    if len(numbers) < expected:
+        raise ValueError(f"{path} is cut short: {promise}, and {len(numbers)} follow")
+    if content.read(1):
+        raise ValueError(f"{path} has bytes left over: {promise}, and more follow")
     try:
-        return numbers.reshape(shape)
+        return np.frombuffer(numbers, dtype).astype(dtype.newbyteorder("=")).reshape(shape)
     except ValueError as error:  # more axes than an array may have, or an empty array of absurd lengths
         raise ValueError(f"{path} is damaged: its header says shape {shape} ({error})") from error
 
 
-def _content(path: Path) -> bytes:
-    """Read a file, and decompress it where it is gzip."""
-    raw = path.read_bytes()
-    if not raw.startswith(GZIP_START):
-        if path.suffix == ".gz":
-            raise ValueError(
-                f"{path} is named .gz and is not gzip data (it starts with {raw[:4]!r}); if it was "
-                f"decompressed already, rename it to {path.stem}, otherwise download it again"
-            )
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged gzip data ({error}); download it again") from error
-
-
-def _header(path: Path, content: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Read the type, the shape, and where the numbers start."""
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
+def _header(path: Path, content: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Read the type and the shape."""
+    start = content.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES:
         raise ValueError(
-            f"{path} is not an IDX file: it starts with {content[:4]!r}, and IDX starts with two zero bytes, "
+            f"{path} is not an IDX file: it starts with {start!r}, and IDX starts with two zero bytes, "
             f"a type among {', '.join(f'0x{code:02x}' for code in TYPES)}, and the number of axes"
         )
-    start = 4 + 4 * content[3]
-    if len(content) < start:
+    lengths = content.read(4 * start[3])
+    if len(lengths) < 4 * start[3]:
         raise ValueError(
-            f"{path} is cut short: its header says {content[3]} axes and ends after {len(content)} bytes"
+            f"{path} is cut short: its header says {start[3]} axes and ends after {4 + len(lengths)} bytes"
         )
-    shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
-    return np.dtype(TYPES[content[2]]), shape, start
+    return np.dtype(TYPES[start[2]]), tuple(int(n) for n in np.frombuffer(lengths, ">u4"))
 
 
 def write_idx(path: str | Path, array: Any) -> None:

@@ -35,13 +35,17 @@ class Configured:
         >>> Dropout(0.5, seed=1).get_config()
         {'rate': 0.5, 'name': None, 'seed': 1, 'dtype': 'float32'}
         """
+        return self._config()
+
+    def _config(self, **instead: Any) -> dict[str, Any]:
+        """Do what `get_config` does, with other values for some arguments."""
         signature = _signature(type(self))
         args, kwargs = self._given
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         config: dict[str, Any] = {}
-        for name, value in bound.arguments.items():
-            kind = signature.parameters[name].kind
+        for name, value in (bound.arguments | instead).items():
+            kind = signature.parameters[name].kind if name in signature.parameters else None
             if kind is inspect.Parameter.VAR_KEYWORD:
                 config |= plain(value)
             elif kind is not inspect.Parameter.VAR_POSITIONAL or value:

@@ -26,10 +26,17 @@ def is_several(x: Any) -> bool:
     )
 
 
-def free_name(wanted: str, taken: Container[str]) -> str:
-    """Return a name that is not taken: dense, dense_1, dense_2, ..."""
-    numbered = (f"{wanted}_{number}" for number in itertools.count(1))
-    return next(name for name in itertools.chain([wanted], numbered) if name not in taken)
+def free_name(wanted: str, taken: Container[str], last: dict[str, int] | None = None) -> str:
+    """Return a name that is not taken: dense, dense_1, dense_2, ...
+
+    `last` remembers the last number given to each name, so that naming n things takes n steps.
+    """
+    if wanted not in taken:
+        return wanted
+    last = {} if last is None else last
+    number = next(n for n in itertools.count(last.get(wanted, 0) + 1) if f"{wanted}_{n}" not in taken)
+    last[wanted] = number
+    return f"{wanted}_{number}"
 
 
 def find(wanted: Any, table: Mapping[str, Any], kind: str, other: str) -> Any:

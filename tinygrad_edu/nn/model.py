@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..declared import Note
 from .base_layer import Layer
-from .config import plain
 from .layers import Input
 from .training import Model
 
@@ -29,6 +29,8 @@ class Sequential(Model):
     >>> model.predict([[0.0, 1.0]]).argmax()
     np.int64(1)
     """
+
+    _placed = Note()  # the layers that `add` has placed: `changes` then, their names, and the last numbers
 
     def __init__(
         self, layers: Iterable[Layer | Input] = (), name: str | None = None, seed: int | None = None
@@ -57,22 +59,41 @@ class Sequential(Model):
                 f"add needs a layer, such as Dense(10), and got {layer!r}; a function goes into a layer's "
                 "activation=, or becomes one with Activation(function)"
             )
-        if any(layer is other for other in self.layers):
+        if id(layer) in map(id, self.layers):
             raise ValueError(f"layer {layer.name!r} is in this model already; make another one")
         self.layers.append(layer)
         try:
-            self._place_inner()
+            self._place_last()
             self._try_last()
         except BaseException:
             self.layers.pop()
+            self._placed = None
             raise
         self.changed()
+        if self._placed is not None:
+            self._placed[0] = self.changes
+
+    def _place_last(self) -> None:
+        """Place the last layer; those before it too, if anything but `add` may have moved them."""
+        *before, layer = self.layers
+        if (
+            self._placed is None
+            or self._placed[0] != self.changes
+            or list(self._placed[1].values()) != before
+        ):
+            named = dict(self._named_inner())
+            self._place_inner()
+            self._placed = [self.changes, named, {}]
+        else:
+            _, named, last = self._placed
+            self._names_after(named, last, [layer])
+            self._place_one(next(reversed(named)), layer)
 
     def _try_last(self) -> None:
         """Send an example of zeros through the last layer, where its shape is known: that makes weights."""
-        *before, layer = self.layers
-        if before:
-            shape = before[-1].output_shape
+        layer = self.layers[-1]
+        if len(self.layers) > 1:
+            shape = self.layers[-2].output_shape
             if isinstance(shape, tuple) and shape[0] is None and None not in shape[1:]:  # one output
                 layer.try_out(shape[1:])
             self.output_shape = layer.output_shape
@@ -120,4 +141,4 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         """Return its layers, each with what it was made with, those that were added later too."""
         layers = [*([self._input] if self._input else []), *self.layers]
-        return super().get_config() | {"layers": plain(layers)}
+        return self._config(layers=layers)

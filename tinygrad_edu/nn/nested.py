@@ -5,6 +5,7 @@ dicts too, are its parts, and are looked for there.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..recording import LEAF
 from ..tensor import Tensor
 from .config import Configured
 from .lookup import free_name
+from .saved import fitting, read_arrays
 
 
 class Nested(Versioned, Configured):
@@ -68,22 +70,40 @@ class Nested(Versioned, Configured):
         Raises:
             ValueError: two of them were given the same name.
         """
-        named: dict[str, Any] = {}
-        for layer in self._inner():
+        return list(self._names_after({}, {}, self._inner()).items())
+
+    def _names_after(self, named: dict[str, Any], last: dict[str, int], layers: list[Any]) -> dict[str, Any]:
+        """Add layers to those that have names; `last` is as in `free_name`."""
+        for layer in layers:
             if layer.named and layer.name in named:
                 raise ValueError(
                     f"there is a layer called {layer.name!r} in {self.name!r} already; choose another name"
                 )
-            named[layer.name if layer.named else free_name(default_name(type(layer)), named)] = layer
-        return list(named.items())
+            name = layer.name if layer.named else free_name(default_name(type(layer)), named, last)
+            named[name] = layer
+        return named
 
-    def _place_inner(self) -> None:
-        """Give the layers inside their names and paths, and random numbers from the seed of this one."""
+    def _place_inner(self, depth: int = 1) -> None:
+        """Give the layers inside their names and paths, and random numbers from the seed of this one.
+
+        Raises:
+            ValueError: they are nested deeper than Python can call them.
+        """
         for name, layer in self._named_inner():
-            layer._place(name, self._prefix() + name)
-            if layer.generator is None and self.generator is not None:
-                layer._take_seed(self.generator.spawn(1)[0])
-            layer._place_inner()
+            self._place_one(name, layer, depth)
+
+    def _place_one(self, name: str, layer: Any, depth: int = 1) -> None:
+        deepest = sys.getrecursionlimit() // FRAMES
+        if depth > deepest:
+            raise ValueError(
+                f"layers are nested more than {deepest} deep, or one is inside itself; Python's recursion "
+                f"limit, {sys.getrecursionlimit()}, allows no more; put them side by side in one Sequential, "
+                "or raise the limit with sys.setrecursionlimit"
+            )
+        layer._place(name, self._prefix() + name)
+        if layer.generator is None and self.generator is not None:
+            layer._take_seed(self.generator.spawn(1)[0])
+        layer._place_inner(depth + 1)
 
     def _place(self, name: str, path: str) -> None:
         """Take a name and a path, and give them to the weights, too."""
@@ -181,9 +201,10 @@ class Nested(Versioned, Configured):
         ['encoder/dense.W', 'encoder/dense.b']
         """
         named: dict[str, Tensor] = {}
+        last: dict[str, int] = {}
         for attribute, part in self._parts():
             if isinstance(part, Tensor) and part.is_leaf:
-                named[free_name((part.name or attribute).rpartition(".")[2], named)] = part
+                named[free_name((part.name or attribute).rpartition(".")[2], named, last)] = part
         for name, layer in self._named_inner():
             inner = layer.named_weights()
             named |= {f"{name}{'/' if '.' in path else '.'}{path}": weight for path, weight in inner.items()}
@@ -227,17 +248,20 @@ class Nested(Versioned, Configured):
         return [np.array(param.data) for param in self.parameters]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Give all parameters new values, in the order of `get_weights`.
+        """Give all parameters new values, in the order of `get_weights`. On an error nothing is changed.
 
         Raises:
-            ValueError: another number of them, or other shapes; then nothing is changed.
+            TypeError: the values of one are no numbers, or have a mask.
+            ValueError: another number of them, other shapes, or numbers too large for the dtype.
         """
-        parameters = self.parameters
+        parameters, weights = self.parameters, list(weights)
         shapes = [param.shape for param in parameters]
         given = [np.shape(values) for values in weights]
         if shapes != given:
             raise ValueError(f"this has weights of shapes {shapes}, and those given have {given}")
-        for param, values in zip(parameters, weights, strict=True):
+        named = [param.name or f"weight {i}" for i, param in enumerate(parameters)]
+        new = [fitting(*three) for three in zip(weights, parameters, named, strict=True)]
+        for param, values in zip(parameters, new, strict=True):
             param.assign(values)
 
     def save_weights(self, path: str | Path) -> None:
@@ -254,23 +278,26 @@ class Nested(Versioned, Configured):
         )
 
     def load_weights(self, path: str | Path) -> None:
-        """Read all parameters from a file that `save_weights` wrote.
+        """Read all parameters from a file that `save_weights` wrote. On an error nothing is changed.
+
+        Nothing in the file is run, and no more is read than the model has room for.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file holds other parameters than the model has; the message names them.
+            ValueError: the file is damaged, or holds other parameters, shapes or types than the model has.
             RuntimeError: weights are still to be made.
         """
-        with np.load(_npz(path), allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
-        parameters = self.parameters
-        names = {id(weight): name for name, weight in self.named_weights().items()}
-        if set(names.values()) != set(saved):
-            raise ValueError(f"this has parameters {list(names.values())}, and {path} holds {list(saved)}")
-        self.set_weights([saved[names[id(weight)]] for weight in parameters])
+        file, parameters, named = _npz(path), self.parameters, self.named_weights()
+        saved = read_arrays(file, named)
+        paths = {id(weight): name for name, weight in named.items()}
+        try:
+            self.set_weights([saved[paths[id(weight)]] for weight in parameters])
+        except ValueError as error:
+            raise ValueError(f"{file} does not fit: {error}") from error
 
 
 PARTS = (Tensor, Nested)
+FRAMES = 10  # how many calls of Python's a layer inside a layer may take, in copy.deepcopy as in `call`
 
 
 def default_name(cls: type) -> str:

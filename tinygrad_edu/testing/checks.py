@@ -40,6 +40,7 @@ def check_gradient(
     step: float = STEP,
     float32: bool = True,
     seed: int = 0,
+    vacuous: bool = False,
 ) -> None:
     """Raise an AssertionError unless the gradients of ``f(*args, **kwargs)`` are right.
 
@@ -51,17 +52,20 @@ def check_gradient(
 
     Args:
         f: a function of arrays and Tensors; its floating-point results are checked, others are ignored.
-        args: its arguments. Arrays of floats, also inside lists and tuples, are differentiated.
+        args: its arguments. Arrays of floats, also inside containers, are differentiated; Python's floats
+            where there are no arrays.
         argnums: which arguments to differentiate; all by default.
         kwargs: keyword arguments, which are not differentiated.
         order: 1 to leave out the gradient of the gradient.
         rtol: the relative error allowed in float64, on top of the rounding of the terms summed.
         step: for the measured slope, see `numerical_gradient`; `f` must be smooth within 4 steps.
         float32, seed: whether to check float32; a seed for the random gradients.
+        vacuous: True to let pass a check that compares nothing, or an argument that nothing depends on.
 
     Raises:
         AssertionError: names the function, the argument, the element, and the two values.
-        ValueError: no argument is a float or an array of floats.
+        ValueError: there is nothing to check: no argument or no result is a float or an array of floats, no
+            element is a number, or an argument is ignored.
 
     >>> import numpy as np
     >>> import tinygrad_edu as tg
@@ -74,7 +78,7 @@ def check_gradient(
     AssertionError: double: gradient of argument 0, element (1,): expected -0.831..., got -1.247...
     """
     name = function_name(f)
-    args, found = _differentiated(name, args, argnums)
+    args, found = _differentiated(name, args, argnums, vacuous)
     labels = [label for label, _ in found]
     call = _call(f, args, argnums, kwargs or {})
     points = [np.asarray(value, dtype=np.float64) for _, value in found]
@@ -83,9 +87,15 @@ def check_gradient(
     cotangents = [_random(random, y) for y in values]
 
     first = _reverse(call, points, cotangents)
+    if not vacuous:
+        _refuse_nothing(name, labels, f(*args, **(kwargs or {})), values, first)
     _same_results(name, first.results, values, points, np.float64)
     _same_kind(name, labels, first.gradients, points)
     measured = numerical_vjp(call, points, cotangents, step)
+    if not (vacuous or any(np.any(np.isfinite(slope)) for slope in measured)):
+        raise ValueError(
+            f"nothing to check: no slope of {name} is a finite number here; give it other arguments"
+        )
     noise = _noise(cotangents, call, points, step)
     _compare(f"{name}: gradient of", labels, first.gradients, measured, rtol, noise)
     if order > 1:
@@ -95,14 +105,41 @@ def check_gradient(
 
 
 def _differentiated(
-    name: str, args: tuple[Any, ...], argnums: int | Sequence[int] | None
+    name: str, args: tuple[Any, ...], argnums: int | Sequence[int] | None, vacuous: bool
 ) -> tuple[tuple[Any, ...], list[Leaf]]:
     """List the arrays to differentiate; Python floats count as such where there is nothing else."""
-    args = args if any(_leaves(args, argnums)) else tuple(map(_as_float, args))
+    args = args if any(_leaves(args, argnums)) else tuple(tree_map(_as_float, arg) for arg in args)
     found = list(_leaves(args, argnums))
-    if not found and not any(isinstance(arg, (list, tuple)) for arg in args):
-        raise ValueError(f"nothing to check: no argument of {name} is a float or an array of floats")
-    return args, found
+    if vacuous or any(np.size(value) for _, value in found):
+        return args, found
+    given = ", ".join(_described(arg) for arg in args) or "nothing"
+    chosen = "" if argnums is None else f" with argnums={argnums}"
+    raise ValueError(
+        f"nothing to check: no argument of {name} is a float or an array of floats with elements; it was "
+        f"given {given}{chosen}; write 1.0 instead of 1, or x.astype(float)"
+    )
+
+
+def _refuse_nothing(name: str, labels: list[str], result: Any, values: list[Any], mode: Mode) -> None:
+    """Refuse a check that compares no number, or the gradient of an argument that nothing depends on."""
+    if not any(np.size(y) for y in values):
+        raise ValueError(
+            f"nothing to check: {name} must return an array of floats with elements, or several in a list, "
+            f"tuple, dict or dataclass, and returned {_described(result)}"
+        )
+    for label, tensor in zip(labels, mode.tensors, strict=True):
+        if tensor.grad is None and tensor.size:
+            raise ValueError(
+                f"nothing to check: no gradient reaches {label} of {name}: no recorded call leads from it to "
+                "the result; use it, choose other arguments with argnums=, or see check_constant"
+            )
+
+
+def _described(value: Any) -> str:
+    """Say what something is, in a few words."""
+    if hasattr(value, "dtype"):
+        return f"{value.dtype} of shape {value.shape}"
+    return "None" if value is None else f"{type(value).__name__} {value!r:.60}"
 
 
 def check_constant(f: Callable[..., Any], *args: Any, kwargs: dict[str, Any] | None = None) -> None:
@@ -280,7 +317,7 @@ def _call(
 
 
 def _chosen(position: int, argnums: int | Sequence[int] | None) -> bool:
-    return argnums is None or position in ((argnums,) if isinstance(argnums, int) else argnums)
+    return argnums is None or position in ((argnums,) if isinstance(argnums, (int, np.integer)) else argnums)
 
 
 def _leaves(args: tuple[Any, ...], argnums: int | Sequence[int] | None) -> Iterator[Leaf]:

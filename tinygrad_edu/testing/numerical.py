@@ -70,7 +70,7 @@ def numerical_vjp(
         method: as in `numerical_gradient`.
 
     Raises:
-        ValueError: `method` is neither "central" nor "complex".
+        ValueError: `method` is neither "central" nor "complex", or the cotangent has not the result's shape.
 
     >>> import numpy as np
     >>> numerical_vjp(np.multiply, [np.array([1.0, 2.0]), 3.0], np.array([1.0, 10.0]))
@@ -84,6 +84,7 @@ def numerical_vjp(
             here = x[place]
             parts = _slope(_moved(f, xs, x, place), step * max(1.0, abs(here)), method)
             x[place] = here
+            _refuse_other_shapes("cotangent", cotangents, "result", parts)
             slopes[place] = sum(np.sum(g * part) for g, part in zip(cotangents, parts, strict=True))
     return found
 
@@ -105,7 +106,7 @@ def numerical_jvp(
         method: as in `numerical_gradient`.
 
     Raises:
-        ValueError: `method` is neither "central" nor "complex".
+        ValueError: `method` is neither "central" nor "complex", or the tangents have not the shapes of `xs`.
 
     >>> import numpy as np
     >>> numerical_jvp(np.multiply, [np.array([1.0, 2.0]), 3.0], [np.array([1.0, 0.0]), 1.0])
@@ -113,6 +114,7 @@ def numerical_jvp(
     """
     xs = [np.asarray(x, float) for x in xs]
     tangents = [np.asarray(v, float) for v in tangents]
+    _refuse_other_shapes("tangents", tangents, "xs", xs)
     speeds = [np.max(np.abs(v) / np.fmax(1, np.abs(x)), initial=0) for x, v in zip(xs, tangents, strict=True)]
     single = True
 
@@ -155,6 +157,13 @@ def _slope(f: Callable[[Any], list[Any]], step: float, method: str) -> list[Any]
         parts = [(coefficient / step) * (np.asarray(ahead, float) - behind) for ahead, behind in pairs]
         total = [a + b for a, b in zip(total, parts, strict=True)] if total else parts
     return total
+
+
+def _refuse_other_shapes(what: str, given: list[Any], of: str, arrays: list[Any]) -> None:
+    """Refuse what NumPy would broadcast."""
+    shapes = [[np.shape(array) for array in side] for side in (given, arrays)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{what} must have the shapes of the {of}, {shapes[1]}, and got {shapes[0]}")
 
 
 def _listed(value: Any) -> list[Any]:
