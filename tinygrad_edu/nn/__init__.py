@@ -28,9 +28,9 @@ from .losses import (
     softmax_cross_entropy,
     sparse_categorical_crossentropy,
 )
-from .model import Sequential
+from .model import Model
 from .optimizers import SGD, Adagrad, Adam, RMSprop
-from .training import Model
+from .sequential import Sequential
 
 __all__ = [
     "SGD",

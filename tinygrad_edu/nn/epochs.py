@@ -18,7 +18,7 @@ from .lookup import as_array
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .training import Model
+    from .model import Model
 
 
 class Totals:

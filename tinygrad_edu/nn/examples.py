@@ -14,7 +14,7 @@ from ..recording import Recorded
 from .lookup import is_several
 
 if TYPE_CHECKING:
-    from .training import Model
+    from .model import Model
 
 
 def taken(x: Any, which: Any) -> Any:

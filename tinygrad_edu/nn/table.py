@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .training import Model
+    from .model import Model
 
 
 def table(model: "Model") -> str:
