@@ -55,7 +55,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     return total if keepdims else np.squeeze(total, axis)
 
 
-@reads(lambda g, p, axis: g - np.sum(g * p, axis=axis, keepdims=True))
+@reads(lambda g, p, axis: g - (g * p).sum(axis, keepdims=True))
 def below_mean(g: Any, p: Any, axis: Any) -> Any:
     """Return g - Σ p g, how far g is above its mean under the probabilities p.
 
@@ -65,7 +65,7 @@ def below_mean(g: Any, p: Any, axis: Any) -> Any:
     return g - np.sum(g * p, axis=axis, keepdims=True)
 
 
-@reads(lambda g, p, axis: g - p * np.sum(g, axis=axis, keepdims=True))
+@reads(lambda g, p, axis: g - p * g.sum(axis, keepdims=True))
 def log_slope(g: Any, p: Any, axis: Any) -> Any:
     """Return g - p Σ g, where p is more than a half as (1 - p) g - p Σ of the others' g, with 1 - p exact."""
     likely = p > 0.5

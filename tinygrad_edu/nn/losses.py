@@ -158,7 +158,7 @@ def check_labels(z: Any, labels: Any) -> None:
         )
 
 
-@reads(lambda z, labels: sigmoid(z) - labels)
+@reads("(sigmoid({z}) − {labels})")
 def surplus(z: Any, labels: Any) -> Any:
     """Return sigmoid(z) - y as (1 - y) ŷ - y (1 - ŷ), which is not 0 where ŷ rounds to 1."""
     return (1 - labels) * sigmoid(z) - labels * sigmoid(-z)
