@@ -15,7 +15,6 @@ A loss of one's own is a function of ``(y_true, y_pred)`` that returns a scalar:
 With `labels` above its def it also says which labels it takes, so that a model can check and convert them.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from ..recording import Recorded
 from ..rules import NoGradientRule, reads
-from ..rules.primitive import opaque, primitive
+from ..rules.primitive import primitive
 from ..tracing import concrete_values
 from .activations import exponentials, sigmoid, softmax, softplus
 from .lookup import as_array, find
@@ -95,7 +94,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
 
     Args:
         z: logits of shape (N, K), any finite numbers; no size of them overflows. Minus infinity rules a class
-            out: its probability and gradient are 0, and only an example that is of this class costs infinity.
+            out: its probability and gradient are 0; an example that is of this class costs the largest number.
         labels: one-hot labels or probabilities of shape (N, K), whose rows sum to 1; or integers 0 to K - 1
             of shape (N,). No gradient flows into them.
 
@@ -118,16 +117,8 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
     shifted, powers, total = exponentials(z)
-    return expected(targets(labels, z), np.log(total) - shifted) / rows(z), powers / total
-
-
-def weighted_total(y: Any, costs: Any) -> Any:
-    """Return Σ y · costs, where what has no probability costs nothing: 0 · ∞ is 0, and not NaN."""
-    total = np.vdot(y, costs)
-    return np.vdot(y, np.where(y, costs, 0)) if math.isnan(total) else total
-
-
-expected = opaque(weighted_total)  # a name of its own, so that captured programs call the plain function
+    costs = np.minimum(np.log(total) - shifted, np.finfo(shifted.dtype).max)  # finite: 0 · ∞ would be NaN
+    return np.vdot(targets(labels, z), costs) / rows(z), powers / total
 
 
 def check_labels(z: Any, labels: Any) -> None:
