@@ -94,7 +94,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
 
     Args:
         z: logits of shape (N, K), any finite numbers; no size of them overflows. Minus infinity rules a class
-            out: its probability and gradient are 0; an example that is of this class costs the largest number.
+            out: its probability and gradient are 0, and an example of this class costs the largest number.
         labels: one-hot labels or probabilities of shape (N, K), whose rows sum to 1; or integers 0 to K - 1
             of shape (N,). No gradient flows into them.
 
