@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .rules import is_differentiable
+from .rules import is_differentiable, reads
+from .rules.elementwise import nonzero
+from .rules.primitive import primitive
 from .tensor import Tensor
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
@@ -20,6 +22,8 @@ __all__ = ["log_softmax", "logsumexp", "softmax"]
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
     """Return ``log(sum(b * exp(a)))`` over an axis, several or all, without overflow.
+
+    Of nothing but minus infinities it is minus infinity, and its gradient is 0.
 
     Args:
         a: an array or Tensor.
@@ -36,13 +40,40 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     if b is not None:
         a, b = np.broadcast_arrays(a, b)
         a = np.where(b == 0, -np.inf, a)
-    top = _largest(a, axis)
-    powers = np.exp(a - top) if b is None else b * np.exp(a - top)
-    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of nothing is minus infinity
-        total = np.log(np.sum(powers, axis=axis, keepdims=True)) + top
+    top = _top(a, axis)
+    nothing = np.isneginf(top)
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    powers = np.exp(a - top)
+    if b is None:  # the largest powers are 1; less 1 in all, so that the others are not rounded away
+        largest = powers >= 1
+        ones = largest / nonzero(np.sum(largest, axis=axis, keepdims=True, dtype=powers.dtype))
+        logs = np.log1p(np.sum(powers - ones, axis=axis, keepdims=True))
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):  # terms may cancel, or be negative
+            logs = np.log(np.sum(b * powers, axis=axis, keepdims=True) + nothing)
+    total = np.where(nothing, -np.inf, logs + top)
     return total if keepdims else np.squeeze(total, axis)
 
 
+@reads(lambda g, p, axis: g - (g * p).sum(axis, keepdims=True))
+def below_mean(g: Any, p: Any, axis: Any) -> Any:
+    """Return g - Σ p g, how far g is above its mean under the probabilities p.
+
+    Measured from where p is more than a half, if it is anywhere: g - Σ p g would cancel there as p nears 1.
+    """
+    g = g - np.sum(g * (p > 0.5), axis=axis, keepdims=True)
+    return g - np.sum(g * p, axis=axis, keepdims=True)
+
+
+@reads(lambda g, p, axis: g - p * g.sum(axis, keepdims=True))
+def log_slope(g: Any, p: Any, axis: Any) -> Any:
+    """Return g - p Σ g, where p is more than a half as (1 - p) g - p Σ of the others' g, with 1 - p exact."""
+    likely = p > 0.5
+    rest, others = (np.sum(np.where(likely, 0, v), axis=axis, keepdims=True) for v in (p, g))
+    return np.where(likely, g * rest - p * others, g - p * np.sum(g, axis=axis, keepdims=True))
+
+
+@primitive(lambda g, y, x, axis=None: y * below_mean(g, y, axis))
 def softmax(x: Any, axis: Any = None) -> Any:
     """Return ``exp(x) / sum(exp(x))`` over an axis, several or all, without overflow.
 
@@ -54,15 +85,16 @@ def softmax(x: Any, axis: Any = None) -> Any:
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
 
+@primitive(lambda g, y, x, axis=None: log_slope(g, np.exp(y), axis))
 def log_softmax(x: Any, axis: Any = None) -> Any:
-    """Return the logarithm of `softmax`, exact where the probability itself would round to 0.
+    """Return the logarithm of `softmax`, exact where the probability itself would round to 0 or 1.
 
     >>> log_softmax(Tensor([0.0, -1000.0]))
     Tensor([    0., -1000.])
     """
     x = _floats(x)
     shifted = x - _largest(x, axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted - logsumexp(shifted, axis, keepdims=True)
 
 
 def _floats(x: Any) -> Any:

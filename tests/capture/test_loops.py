@@ -311,7 +311,7 @@ def test_arrays_between_calls_are_made_once() -> None:
 
     @tg.jit(compiled=True)
     def step(x: Any) -> Any:
-        np.sum(np.square(nn.relu(x @ W + b) @ W.T)).backward()
+        np.sum(np.square(nn.leaky_relu(x @ W + b) @ W.T)).backward()
         sgd.apply([W, b])
 
     step(np.asarray(X, float))

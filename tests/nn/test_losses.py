@@ -217,10 +217,18 @@ def test_losses_of_logits_refuse_what_is_no_logit() -> None:
     assert losses.get("softmax_cross_entropy")(ONE_HOT, z).node.name == "softmax_cross_entropy"
 
 
-def test_probabilities_of_a_yes_are_clipped_as_in_keras() -> None:
-    np.testing.assert_allclose(
-        nn.binary_crossentropy(np.array([0.0]), np.array([1.0])), -np.log(1e-7), rtol=1e-6
-    )
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_probability_of_a_yes_counts_as_the_nearest_one_that_has_a_loss(dtype: Any) -> None:
+    limits = np.finfo(dtype)
+    for label, p, loss, slope in (
+        (1, 0, -np.log(limits.tiny), -1 / limits.tiny),
+        (0, 1, -np.log(limits.epsneg), 1 / limits.epsneg),
+    ):
+        wrong = Tensor(np.array([p], dtype), requires_grad=True)
+        value = nn.binary_crossentropy(np.array([label], dtype), wrong)
+        value.backward()
+        np.testing.assert_allclose(value.data, loss, rtol=2e-3)
+        np.testing.assert_allclose(wrong.grad.data, [slope], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ about(np.power, one_type=True)
 about(np.square, loop="{0} * {0}")
 about(np.sqrt, loop="np.sqrt({0})")
 about(np.absolute, loop="abs({0})")
+about(np.sign, loop="np.sign({0}) if {0} else abs({0})")  # Numba's sign of -0 is -0
 about(np.maximum, loop="larger({0}, {1})", one_type=True, keeps_one=True, result="largest")
 about(np.minimum, loop="smaller({0}, {1})", one_type=True, keeps_one=True)
 about(np.greater, loop="{0} > {1}", one_type=True, result="mask")

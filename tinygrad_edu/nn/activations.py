@@ -2,7 +2,9 @@
 
 The one idea: a `primitive` is plain NumPy with a one-line gradient rule, so it is one node in a picture. Each
 rule is written with the output ``y`` where that is shorter, and with operations that have rules themselves,
-so that it can be differentiated again. `tanh` is NumPy's own, and `linear` is nothing at all.
+so that it can be differentiated again. Where a slide's formula would cancel, such as 1 - y for a y that has
+rounded to 1, a helper computes the same from the input; docs/reliability.md says how exact all of them are.
+`tanh` is NumPy's own, and `linear` is nothing at all.
 """
 
 from collections.abc import Callable
@@ -10,8 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..rules import reduced
+from .. import special
+from ..rules import reads, reduced
 from ..rules.primitive import primitive
+from ..special import below_mean, log_slope
 from .lookup import as_array, find
 
 Activation: TypeAlias = Callable[[Any], Any]
@@ -25,7 +29,13 @@ def linear(z: Any) -> Any:
 tanh = np.tanh
 
 
-@primitive(lambda g, y, z: g * y * (1 - y), elementwise=True)
+@reads(lambda y, z: 1 - y)
+def complement(y: Any, z: Any) -> Any:
+    """Return 1 - sigmoid(z), which is sigmoid(-z): that does not round to 0 where y rounds to 1."""
+    return sigmoid(-z)
+
+
+@primitive(lambda g, y, z: g * y * complement(y, z), elementwise=True)
 def sigmoid(z: Any) -> Any:
     """Return g(z) = 1 / (1 + e^-z), between 0 and 1: the probability of a yes with logit z.
 
@@ -39,9 +49,15 @@ def sigmoid(z: Any) -> Any:
     return np.where(np.greater_equal(z, 0), 1, small) / (1 + small)
 
 
-@primitive(lambda g, y, z: g * (z > 0), elementwise=True)
+@reads(lambda y, z: z > 0)
+def active(y: Any, z: Any) -> Any:
+    """Return 1 where z > 0, 0 where it is not, and NaN for NaN: the sign of y = max(z, 0)."""
+    return np.sign(y)
+
+
+@primitive(lambda g, y, z: g * active(y, z), elementwise=True)
 def relu(z: Any) -> Any:
-    """Return g(z) = max(z, 0); its slope at 0 is taken as 0.
+    """Return g(z) = max(z, 0); its slope at 0 is taken as 0, and NaN stays NaN.
 
     Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
 
@@ -51,7 +67,13 @@ def relu(z: Any) -> Any:
     return np.maximum(z, 0)
 
 
-@primitive(lambda g, y, z, slope=0.1: g * np.where(z > 0, 1, g.dtype.type(slope)), elementwise=True)
+@reads(lambda z, slope: np.where(z > 0, 1, slope))
+def leaky_slope(z: Any, slope: Any) -> Any:
+    """Return 1 where z > 0, the slope below and at 0, and NaN for NaN."""
+    return np.where(z > 0, 1, np.where(z <= 0, slope, z))
+
+
+@primitive(lambda g, y, z, slope=0.1: g * leaky_slope(z, g.dtype.type(slope)), elementwise=True)
 def leaky_relu(z: Any, slope: float = 0.1) -> Any:
     """Return g(z) = max(z, slope * z): a relu that keeps a little slope below 0 (and at 0).
 
@@ -74,7 +96,7 @@ def softplus(z: Any) -> Any:
     return np.logaddexp(z, 0)
 
 
-@primitive(lambda g, y, z: y * (g - (g * y).sum(-1, keepdims=True)))
+@primitive(lambda g, y, z: y * below_mean(g, y, -1))
 def softmax(z: Any) -> Any:
     """Return g(z_k) = e^(z_k) / Σ_l e^(z_l) over the last axis: the probabilities of K classes.
 
@@ -88,15 +110,14 @@ def softmax(z: Any) -> Any:
     return powers / total
 
 
-@primitive(lambda g, y, z: g - np.exp(y) * g.sum(-1, keepdims=True))
+@primitive(lambda g, y, z: log_slope(g, np.exp(y), -1))
 def log_softmax(z: Any) -> Any:
-    """Return log softmax(z) over the last axis, exact where the probability itself would round to 0.
+    """Return log softmax(z) over the last axis, exact where the probability itself would round to 0 or 1.
 
     >>> log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    shifted, _, total = exponentials(as_array(z))
-    return shifted - np.log(total)
+    return special.log_softmax(as_array(z), -1)
 
 
 def exponentials(z: Any) -> tuple[Any, Any, Any]:

@@ -21,16 +21,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..recording import Recorded
-from ..rules import NoGradientRule
+from ..rules import NoGradientRule, reads
 from ..rules.primitive import primitive
 from ..tracing import concrete_values
-from .activations import exponentials, sigmoid, softmax
+from .activations import exponentials, sigmoid, softmax, softplus
 from .lookup import as_array, find
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 Kind: TypeAlias = Literal["numbers", "classes", "probabilities"]
-
-SMALLEST = 1e-7  # binary_crossentropy keeps probabilities this far from 0 and 1, as in Keras
 
 
 def labels(*kinds: Kind) -> Callable[[Loss], Loss]:
@@ -95,7 +93,8 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     One recorded call, with the gradient that every course derives: (softmax(z) - y) / N.
 
     Args:
-        z: logits of shape (N, K), any finite numbers; no size of them overflows.
+        z: logits of shape (N, K), any finite numbers; no size of them overflows. Minus infinity rules a class
+            out: its probability and gradient are 0, and an example of this class costs the largest number.
         labels: one-hot labels or probabilities of shape (N, K), whose rows sum to 1; or integers 0 to K - 1
             of shape (N,). No gradient flows into them.
 
@@ -118,7 +117,8 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
     shifted, powers, total = exponentials(z)
-    return np.vdot(targets(labels, z), shifted - np.log(total)) / -rows(z), powers / total
+    costs = np.minimum(np.log(total) - shifted, np.finfo(shifted.dtype).max)  # finite: 0 · ∞ would be NaN
+    return np.vdot(targets(labels, z), costs) / rows(z), powers / total
 
 
 def check_labels(z: Any, labels: Any) -> None:
@@ -149,12 +149,18 @@ def check_labels(z: Any, labels: Any) -> None:
         )
 
 
-@primitive(lambda g, y, z, labels: (sigmoid(z) - labels) * (g / z.size), no_gradient)
+@reads("(sigmoid({z}) − {labels})")
+def surplus(z: Any, labels: Any) -> Any:
+    """Return sigmoid(z) - y as (1 - y) ŷ - y (1 - ŷ), which is not 0 where ŷ rounds to 1."""
+    return (1 - labels) * sigmoid(z) - labels * sigmoid(-z)
+
+
+@primitive(lambda g, y, z, labels: surplus(z, labels) * (g / z.size), no_gradient)
 def sigmoid_cross_entropy(z: Any, labels: Any) -> Any:
     """Return the mean of -[y log ŷ + (1 - y) log(1 - ŷ)] with ŷ = sigmoid(z): binary cross-entropy of logits.
 
     Args:
-        z: logits of any shape.
+        z: logits of any shape, infinities included.
         labels: 0, 1 or a probability for each, in the same shape. No gradient flows into them.
 
     Raises:
@@ -168,7 +174,8 @@ def sigmoid_cross_entropy(z: Any, labels: Any) -> Any:
     z, labels = as_array(z), as_array(labels)
     if labels.shape != z.shape:
         raise ValueError(f"logits of shape {z.shape} need labels of the same shape, and got {labels.shape}")
-    return np.mean(np.logaddexp(z, 0) - z * labels)
+    yes, no = labels, 1 - labels
+    return np.mean(yes * np.where(yes, softplus(-z), 0) + no * np.where(no, softplus(z), 0))  # 0 log 0 is 0
 
 
 @labels("numbers")
@@ -200,7 +207,10 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     Args:
         y_true: 0, 1 or a probability for each prediction.
         y_pred: probabilities of a yes, in the same shape. Straight out of `sigmoid`, its logits are used
-            instead, which is exact; others are kept between 1e-7 and 1 - 1e-7, as in Keras.
+            instead (see `sigmoid_cross_entropy`). Of others the logarithm is taken; only what has rounded to
+            0 counts as the smallest normal number of its type, a loss of 87 in float32, 708 in float64, and
+            what has rounded to 1 as the largest number below 1, a loss of 17 or 37. (Keras cuts at 1e-7, a
+            loss of 16.)
         from_logits: whether `y_pred` holds logits.
 
     Raises:
@@ -213,8 +223,10 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     logits = y_pred if from_logits else logits_behind(y_pred, sigmoid)
     if logits is not None:
         return sigmoid_cross_entropy(logits, y_true)
-    p = np.clip(y_pred, SMALLEST, 1 - SMALLEST)
-    return -np.mean(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
+    limits = np.finfo(np.result_type(y_pred.dtype, np.float16))
+    yes = np.log(y_pred + limits.tiny * (y_pred < limits.tiny))
+    no = np.log1p(limits.epsneg * (y_pred == 1) - y_pred)
+    return 0 - np.mean(y_true * yes + (1 - y_true) * no)  # the loss of perfect predictions is 0, and not -0
 
 
 @labels("probabilities")
@@ -224,7 +236,7 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     Args:
         y_true: one-hot labels or probabilities, of shape (N, K).
         y_pred: predicted probabilities of shape (N, K). Recorded and straight out of `softmax`, its logits
-            are used instead (see `softmax_cross_entropy`), which is exact. Of others the logarithm is taken,
+            are used instead (see `softmax_cross_entropy`). Of others the logarithm is taken,
             which is the same to rounding, also for plain arrays and under `no_grad`; only what has rounded
             to 0 counts as the smallest normal number of its type: a loss of 87 in float32, 708 in float64
             (Keras cuts at 1e-7, a loss of 16).
@@ -244,7 +256,7 @@ def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False
     logits = y_pred if from_logits else logits_behind(y_pred, softmax)
     if logits is not None:
         return softmax_cross_entropy(logits, y_true)
-    return -np.vdot(y_true, log_probabilities("categorical_crossentropy", y_pred)) / rows(y_pred)
+    return np.vdot(y_true, -log_probabilities("categorical_crossentropy", y_pred)) / rows(y_pred)
 
 
 @labels("classes")
@@ -274,7 +286,7 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
         return softmax_cross_entropy(logits, y_true)
     check_labels(y_pred, y_true)
     logs = log_probabilities("sparse_categorical_crossentropy", y_pred)
-    return -np.vdot(targets(y_true, y_pred), logs) / rows(y_pred)
+    return np.vdot(targets(y_true, y_pred), -logs) / rows(y_pred)
 
 
 def check_order(loss: str, y_true: Any) -> None:
@@ -300,7 +312,8 @@ def log_probabilities(loss: str, p: Any) -> Any:
                 f"predictions {found}; end the model with a softmax, or, if they are logits, use "
                 "softmax_cross_entropy or from_logits=True"
             )
-    return np.log(np.maximum(p, np.finfo(np.result_type(p.dtype, np.float16)).tiny))
+    tiny = np.finfo(np.result_type(p.dtype, np.float16)).tiny
+    return np.log(p + tiny * (p < tiny))
 
 
 def logits_behind(y_pred: Any, activation: Any) -> Any:

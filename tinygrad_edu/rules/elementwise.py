@@ -62,20 +62,27 @@ rule(np.log10, lambda g, y, x: g / (x * math.log(10)))
 rule(np.log1p, lambda g, y, x: g / (x + 1))
 rule(
     np.logaddexp,
-    lambda g, y, a, b: g * np.exp(a - bounded(y)),
-    lambda g, y, a, b: g * np.exp(b - bounded(y)),
+    lambda g, y, a, b: g * share(y, a, b, np.exp),
+    lambda g, y, a, b: g * share(y, b, a, np.exp),
 )
 rule(
     np.logaddexp2,
-    lambda g, y, a, b: g * np.exp2(a - bounded(y)),
-    lambda g, y, a, b: g * np.exp2(b - bounded(y)),
+    lambda g, y, a, b: g * share(y, a, b, np.exp2),
+    lambda g, y, a, b: g * share(y, b, a, np.exp2),
 )
 
 
-@reads(lambda y: y)
-def bounded(y: Any) -> Any:
-    """Replace minus infinity, the logarithm of nothing, by 0."""
-    return np.where(np.isneginf(y), 0, y)
+@reads(lambda y, a, b, exp: exp(a - y))
+def share(y: Any, a: Any, b: Any, exp: Any) -> Any:
+    """Return exp(a) / (exp(a) + exp(b)) without overflow or cancelling, and 0 for a share of nothing."""
+    lead = a - np.where(np.isneginf(y), y.dtype.type(0), b)
+    small = exp(-size(lead))
+    return np.where(lead >= 0, 1, small) / (1 + small)
+
+
+def size(x: Any) -> Any:
+    """Return |x| with slope 1 at 0: right, with all higher ones, where x and -x are taken alike."""
+    return np.where(x < 0, -x, x)
 
 
 # trigonometry
@@ -99,10 +106,18 @@ for to_degrees in (np.rad2deg, np.degrees):
 # hyperbolic functions
 rule(np.sinh, lambda g, y, x: g * np.cosh(x))
 rule(np.cosh, lambda g, y, x: g * np.sinh(x))
-rule(np.tanh, lambda g, y, x: g * (1 - y * y))
+rule(np.tanh, lambda g, y, x: g * tanh_slope(y, x))
 rule(np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1))
 rule(np.arccosh, lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)))
 rule(np.arctanh, lambda g, y, x: g / ((1 - x) * (1 + x)))
+
+
+@reads(lambda y, x: 1 - y * y)
+def tanh_slope(y: Any, x: Any) -> Any:
+    """Return 1 - tanh(x)², which is 1 / cosh(x)²: in e^-2|x|, which is not 0 where tanh(x) rounds to 1."""
+    small = np.exp(-2 * np.minimum(size(x), 1e4))  # which is 0 then, while twice the largest x would overflow
+    return 4 * small / np.square(1 + small)
+
 
 # choices: the gradient goes to the argument that was chosen, and half to each in a tie
 for choose in (np.maximum, np.minimum, np.fmax, np.fmin):

@@ -91,6 +91,8 @@ def _write_call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(fn).bind(*args, **kwargs).arguments
         return Symbol(how.format(**{key: inside_brackets(arg) for key, arg in given.items()}), value)
     read = as_symbol(how(*args, **kwargs))
+    if np.array_equal(arrays_of(read), value):
+        return read  # which may know more than its text, such as how each of its numbers is made
     return Symbol(read.text, value, read.level)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tinygrad_edu import special
 from tinygrad_edu.nn.activations import leaky_relu, log_softmax, relu, sigmoid, softmax
 from tinygrad_edu.nn.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from tinygrad_edu.testing.strategies import arrays, masks, shapes
@@ -16,7 +17,9 @@ LOGITS = (-3.0, 3.0)
 unary(relu)
 unary(sigmoid, domain=LOGITS)
 covers(leaky_relu)(lambda draw: call(draw(arrays()), **options(draw, slope=st.sampled_from([0.01, 0.3]))))
-covers(softmax, log_softmax)(lambda draw: call(draw(arrays(shapes(1, min_side=1), LOGITS))))
+covers(softmax, log_softmax, special.softmax, special.log_softmax)(
+    lambda draw: call(draw(arrays(shapes(1, min_side=1), LOGITS)))
+)
 
 
 @covers(softmax_cross_entropy)
