@@ -300,31 +300,40 @@ define(np.linalg.svdvals, lambda x, /: thin_svd(x)[1])
 # norms: at the zero vector, where the slope jumps, the gradient is zero
 
 
-@primitive(lambda g, y, x, axis: at_kink(np.expand_dims(g, axis) * direction(x, axis, y), x, x, axis=axis))
+@primitive(lambda g, y, x, axis: at_kink(along(np.expand_dims(g, axis), x, axis, y), x, x, axis=axis))
 def euclidean(x: Any, axis: tuple[int, ...]) -> Any:
     """Return the root of the sum of squares over some axes."""
     return np.sqrt(np.sum(x * x, axis))
 
 
-@reads(lambda x, axis, y: x / np.expand_dims(y, axis))
+@reads(lambda g, x, axis, y: g * x / np.expand_dims(y, axis))
 @primitive(
-    lambda g, y, x, axis, length=None: (
-        (g - y * np.sum(g * y, axis, keepdims=True)) / nonzero(safe_length(x, axis))
-    ),
-    None,
-    None,
+    lambda g, y, factor, x, axis, length: np.sum(g * direction(x, axis), axis, keepdims=True),
+    lambda g, y, factor, x, axis, length: factor * across(g, x, axis) / nonzero(safe_length(x, axis)),
+    *(None, None),
 )
 @opaque
-def direction(x: Any, axis: tuple[int, ...], length: Any = None) -> Any:
-    """Return vectors over their length, 0 for a vector of zeros.
+def along(factor: Any, x: Any, axis: tuple[int, ...], length: Any) -> Any:
+    """Return `factor` times the direction of x, using its `length` where that can be trusted.
 
-    The `length` is used where it can be trusted: where the squares that it was found by were no smaller or
-    larger than a float can be.
+    That is where the squares it was found by were no smaller or larger than a float can be.
     """
     limits = np.finfo(x.dtype)
-    if length is not None and np.all((length > math.sqrt(limits.tiny) / limits.eps) & (length < np.inf)):
-        return x / np.expand_dims(length, axis)
+    if np.all((length > math.sqrt(limits.tiny) / limits.eps) & (length < np.inf)):
+        return x * (factor / np.expand_dims(length, axis))
+    return factor * direction(x, axis)
+
+
+@reads()
+def direction(x: Any, axis: tuple[int, ...]) -> Any:
+    """Return vectors over their length, 0 for a vector of zeros."""
     return x / nonzero(safe_length(x, axis))
+
+
+def across(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
+    """Return the part of g that turns x and does not stretch it."""
+    u = direction(x, axis)
+    return g - u * np.sum(g * u, axis, keepdims=True)
 
 
 @reads("norm({x})")

@@ -33,13 +33,6 @@ def freedom(a: Any, y: Any, axis: Any, ddof: Any, where: Any = True, correction:
     return count(a, y, axis, where) - ddof - correction
 
 
-@reads(lambda a, axis: a - np.mean(a, axis=axis, keepdims=True))
-def exact_deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
-    """Return `deviation`, but exactly 0 where all elements are equal, although their mean may be rounded."""
-    chosen = {} if where is True else {"where": where}
-    return deviation(a - np.max(a, axis=axis, keepdims=True, initial=-np.inf, **chosen), axis, where)
-
-
 @reads()
 def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
     """Return how far each element lies from the mean."""
@@ -82,10 +75,17 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(i % ndim for i in (axis if np.ndim(axis) else (axis,)))
 
 
-@reads(lambda g, y, a, axis, deviation: spread(g / y, a, axis) * deviation)
-def std_share(g: Any, y: Any, a: Any, axis: Any, deviation: Any, **how: Any) -> Any:
-    """Return a gradient times the deviation from the mean over the standard deviation: 0 if all are equal."""
-    return at_kink(spread(g / nonzero(y), a, axis, **how) * deviation, deviation, a, axis=axis)
+@reads(lambda g, y, a, axis: spread(g / y, a, axis) * deviation(a, axis))
+def std_share(g: Any, y: Any, a: Any, axis: Any, **how: Any) -> Any:
+    """Return a gradient times the deviation from the mean over the standard deviation: 0 if all are equal.
+
+    Of equal elements, the mean may be rounded and the standard deviation not quite 0: the range tells.
+    """
+    chosen = {"where": how["where"]} if "where" in how else {}
+    top = np.max(a, axis=axis, keepdims=True, initial=-np.inf, **chosen)
+    span = top - np.min(a, axis=axis, keepdims=True, initial=np.inf, **chosen)
+    g = g * np.reshape(span != 0, y.shape) / nonzero(y)
+    return at_kink(spread(g, a, axis, **how) * deviation(a, axis, **how), span, a, axis=axis)
 
 
 # All take the call as NumPy spells it. Only what changes the gradient is used: `initial` just shifts a sum,
@@ -111,7 +111,7 @@ rule(
 rule(
     np.std,
     lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: std_share(
-        g / freedom(a, y, axis, ddof, **how), y, a, axis, exact_deviation(a, axis, **how), **how
+        g / freedom(a, y, axis, ddof, **how), y, a, axis, **how
     ),
 )
 rule(

@@ -187,7 +187,7 @@ def unpad(g: Any, array: Any, pad_width: Any, mode: str, how: dict[str, Any]) ->
     return _rearranged(np.pad)(g, None, array, pad_width, mode, **how)
 
 
-def unpad_weighted(g: Any, array: Any, widths: Any, mode: str, how: dict[str, Any]) -> Any:
+def unpad_weighted(g: Any, array: Any, widths: Any, mode: Any, how: dict[str, Any]) -> Any:
     """Undo pad where a border is a weighted sum of elements: pad shows the weights, axis by axis."""
     how = {key: value for key, value in how.items() if key != "end_values"}  # which only shift the sum
     for axis, (n, width) in enumerate(zip(array.shape, widths, strict=True)):
@@ -205,7 +205,7 @@ STATISTICS: dict[str, list[Function]] = {
 }
 
 
-def unpad_statistics(g: Any, array: Any, widths: Any, mode: str, how: dict[str, Any]) -> Any:
+def unpad_statistics(g: Any, array: Any, widths: Any, mode: Any, how: dict[str, Any]) -> Any:
     """Undo pad where a border is the mean, median or extreme of a lane, of which axes before are padded."""
     lengths = np.broadcast_to(how.get("stat_length") or max(array.size, 1), (array.ndim, 2))
     for axis in reversed(range(array.ndim)):

@@ -7,9 +7,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from tinygrad_edu.rules.linalg import (
+    along,
     at_rank,
     cofactors,
-    direction,
     euclidean,
     outside,
     p_norm,
@@ -156,7 +156,7 @@ def _(draw: Any) -> Case:
     return fine(a, function=lambda a: orthogonal(a, mode))
 
 
-covers(euclidean, direction, safe_length)(
+covers(euclidean, safe_length)(
     lambda draw: fine(draw(arrays((2, 3, 2))), draw(st.sampled_from([(0,), (0, 1), (0, 1, 2), (2, 0)])))
 )
 
@@ -173,6 +173,15 @@ covers(p_norm)(
 covers(outside)(
     lambda draw: fine(draw(arrays((3, 2), AWAY_FROM_ZERO)), with_singular_values(draw, 3, 2, stack=()))
 )
+
+
+@covers(along)
+def _(draw: Any) -> Case:
+    x, axis = draw(arrays((2, 3, 2), AWAY_FROM_ZERO)), draw(st.sampled_from([(0,), (0, 1), (2, 0)]))
+    factor = draw(arrays(np.sum(x, axis, keepdims=True).shape))
+    return fine(factor, x, function=lambda f, x: along(f, x, axis, np.linalg.vector_norm(x, axis=axis)))
+
+
 covers(quotient)(
     lambda draw: fine(draw(arrays((2, 2))), draw(arrays((2, 2), AWAY_FROM_ZERO)), np.zeros((2, 2), bool))
 )
