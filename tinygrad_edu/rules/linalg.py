@@ -336,7 +336,7 @@ def across(g: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return g - u * np.sum(g * u, axis, keepdims=True)
 
 
-@reads("norm({x})")
+@reads("length({x})")
 @primitive(lambda g, y, x, axis: g * direction(x, axis))
 def safe_length(x: Any, axis: tuple[int, ...]) -> Any:
     """Return the length of vectors, found without squares of very small or large numbers; axes stay."""

@@ -81,9 +81,10 @@ def std_share(g: Any, y: Any, a: Any, axis: Any, **how: Any) -> Any:
 
     Of equal elements, the mean may be rounded and the standard deviation not quite 0: the range tells.
     """
-    chosen = {"where": how["where"]} if "where" in how else {}
-    top = np.max(a, axis=axis, keepdims=True, initial=-np.inf, **chosen)
-    span = top - np.min(a, axis=axis, keepdims=True, initial=np.inf, **chosen)
+    top, bottom = ({"initial": end, "where": how.get("where", True)} for end in (-np.inf, np.inf))
+    if "where" not in how and a.size:
+        top = bottom = {}  # which other libraries' arrays need not know
+    span = np.max(a, axis=axis, keepdims=True, **top) - np.min(a, axis=axis, keepdims=True, **bottom)
     g = g * np.reshape(span != 0, y.shape) / nonzero(y)
     return at_kink(spread(g, a, axis, **how) * deviation(a, axis, **how), span, a, axis=axis)
 

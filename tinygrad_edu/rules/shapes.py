@@ -231,8 +231,8 @@ def influence(a: Any, axis: int, mode: str) -> Any:
     return functools.reduce(np.add, shares) / len(shares)
 
 
-@primitive(lambda g, y, array, pad_width, mode, how: unpad(g, array, pad_width, mode, how))
-def pad(array: Any, pad_width: Any, mode: Any, how: dict[str, Any]) -> Any:
+@primitive(lambda g, y, array, pad_width, mode, **how: unpad(g, array, pad_width, mode, how))
+def pad(array: Any, pad_width: Any, mode: Any, **how: Any) -> Any:
     """Return ``np.pad(array, pad_width, mode, **how)``."""
     return np.pad(array, pad_width, mode, **how)
 
@@ -244,7 +244,7 @@ def checked_pad(array: Any, pad_width: Any, mode: Any = "constant", **how: Any) 
             f"np.pad(mode={function_name(mode)}) has no gradient rule: it fills the border in place; "
             "join the border with np.concatenate"
         )
-    return pad(array, pad_width, mode, how)
+    return pad(array, pad_width, mode, **how)
 
 
 define(np.pad, checked_pad)

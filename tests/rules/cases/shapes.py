@@ -317,7 +317,7 @@ def _(draw: Any) -> Case:
     return call(x, draw(st.one_of(forms)), mode, **how)
 
 
-covers(pad)(lambda draw: call(draw(arrays((2, 3))), 2, draw(st.sampled_from(["edge", "constant"])), {}))
+covers(pad)(lambda draw: call(draw(arrays((2, 3))), 2, draw(st.sampled_from(["edge", "constant"]))))
 
 
 def where_to(draw: Any, n: int) -> Any:
