@@ -77,7 +77,7 @@ def test_conventions_at_kinks(f: Any, at: Any, expected: Any) -> None:
         (lambda x: np.power(x, 2.0), [0.0, -2.0], [2.0, 2.0]),
         (lambda x: np.power(x, 1.0), [0.0, -2.0], [0.0, 0.0]),
         (lambda x: np.power(x, 0.0), [0.0, -2.0], [0.0, 0.0]),
-        (np.abs, [0.0, 1.0], [0.0, 0.0]),
+        (np.abs, [0.0, 1.0], [np.nan, 0.0]),
     ],
 )
 def test_second_order_at_kinks_and_zeros(f: Any, at: Any, expected: Any) -> None:

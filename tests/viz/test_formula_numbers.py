@@ -207,6 +207,7 @@ NOT_COMPUTED = {
         "np.block",
     ),
     *("np.diag", "np.diagonal", "np.tril", "np.triu", "np.diagflat", "np.resize", "np.delete", "np.insert"),
+    *("along", "at_rank", "safe_length"),
     *("np.linalg.diagonal", "np.lib.stride_tricks.sliding_window_view"),
 }
 

@@ -1,7 +1,8 @@
 """Gradient rules for functions that work element by element: the calculus sheet.
 
-Conventions where a derivative does not exist: |x|'(0) = 0, relu'(0) = 0, and a tie in maximum or minimum
-shares its gradient equally. Steps such as floor and sign have gradient zero.
+Conventions where a derivative does not exist (docs/kinks.md has all): |x|'(0) = 0, the least slope of a line
+below; a tie in maximum or minimum shares its gradient equally; steps such as floor and sign have gradient
+zero. An infinite slope, as of the root at 0, is infinite.
 """
 
 import math
@@ -11,6 +12,7 @@ import numpy as np
 
 from . import as_array, cast, constant, define, reads, rule
 from .indexing import put
+from .primitive import primitive
 
 # arithmetic
 rule(np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
@@ -19,8 +21,8 @@ rule(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
 rule(np.divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
 rule(np.negative, lambda g, y, x: -g)
 rule(np.positive, lambda g, y, x: g)
-rule(np.absolute, lambda g, y, x: g * np.sign(x))
-rule(np.fabs, lambda g, y, x: g * np.sign(x))
+rule(np.absolute, lambda g, y, x: at_kink(g * np.sign(x), y, x))
+rule(np.fabs, lambda g, y, x: at_kink(g * np.sign(x), y, x))
 rule(np.square, lambda g, y, x: g * 2 * x)
 rule(np.reciprocal, lambda g, y, x: -g * y * y)
 rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b))
@@ -33,23 +35,44 @@ def nonzero(x: Any) -> Any:
     return x + (x == 0)
 
 
-# powers and roots; x ** 0 is constant; an infinite slope, as of the root at 0, counts as 0 (and so does the
-# slope of a norm at the zero vector); where x is 0, the exponent is taken to have no influence
+@reads(lambda share: share)
+@primitive(
+    lambda g, y, share, length, a, b=0, axis=(): g,
+    None,
+    lambda g, y, share, length, a, b=0, axis=(): unknown_at_kink(g, length, axis),
+    lambda g, y, share, length, a, b=0, axis=(): unknown_at_kink(g, length, axis),
+    elementwise=True,
+)
+def at_kink(share: Any, length: Any, a: Any, b: Any = 0, axis: Any = ()) -> Any:
+    """Return `share`, a gradient that stands in for one that does not exist where `length` is 0.
+
+    What stands in must not be differentiated again as if it were the slope: the derivative by `a` and `b`,
+    which the length is of, is nan there. (Of |x|² it would come out as 0, and is 2.)
+    """
+    return share
+
+
+def unknown_at_kink(g: Any, length: Any, axis: Any) -> Any:
+    """Return nan wherever a gradient has come to a kink, for all that one length over `axis` is made of."""
+    reached = np.any((g != 0) & np.all(length == 0, axis=axis, keepdims=True), axis=axis, keepdims=True)
+    return np.where(np.broadcast_to(reached, g.shape), np.nan, 0)
+
+
+# powers and roots; x ** 0 is constant; where x is 0, the exponent is taken to have no influence
 for power in (np.power, np.float_power):
     rule(
         power,
         lambda g, y, a, b: g * b * power_slope(a, b),
         lambda g, y, a, b: g * y * np.log(nonzero(a)),
     )
-rule(np.sqrt, lambda g, y, x: g * (y != 0) / (2 * nonzero(y)))
-rule(np.cbrt, lambda g, y, x: g * (y != 0) / (3 * nonzero(y * y)))
+rule(np.sqrt, lambda g, y, x: g / (2 * y))
+rule(np.cbrt, lambda g, y, x: g / (3 * y * y))
 
 
 @reads(lambda a, b: a ** (b - 1))
 def power_slope(a: Any, b: Any) -> Any:
-    """Return a ** (b - 1), but 0 where that is infinite although a ** b is not."""
-    steep = (a == 0) & (b > 0) & (b < 1)
-    return (a + steep) ** (b - (b != 0)) * ~steep
+    """Return a ** (b - 1), but 1 where that is infinite although a ** b is constant: of 0 ** 0."""
+    return (a + ((a == 0) & (b == 0))) ** (b - 1)
 
 
 # exponentials and logarithms
@@ -94,10 +117,23 @@ rule(np.arccos, lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
 rule(np.arctan, lambda g, y, x: g / (1 + x * x))
 rule(
     np.arctan2,
-    lambda g, y, a, b: g * b / nonzero(a * a + b * b),
-    lambda g, y, a, b: -g * a / nonzero(a * a + b * b),
+    lambda g, y, a, b: over_squares(g * b, a, b),
+    lambda g, y, a, b: over_squares(-g * a, a, b),
 )
-rule(np.hypot, lambda g, y, a, b: g * a / nonzero(y), lambda g, y, a, b: g * b / nonzero(y))
+rule(
+    np.hypot,
+    lambda g, y, a, b: at_kink(g * (a / nonzero(y)), y, a, b),
+    lambda g, y, a, b: at_kink(g * (b / nonzero(y)), y, a, b),
+)
+
+
+@reads(lambda share, a, b: share / (a * a + b * b))
+def over_squares(share: Any, a: Any, b: Any) -> Any:
+    """Divide by a² + b², without the squares, which may be too small or large for a float."""
+    length = np.hypot(a, b)
+    return at_kink(share / nonzero(length) / nonzero(length), length, a, b)
+
+
 for to_radians in (np.deg2rad, np.radians):
     rule(to_radians, lambda g, y, x: g * (math.pi / 180))
 for to_degrees in (np.rad2deg, np.degrees):
@@ -107,8 +143,8 @@ for to_degrees in (np.rad2deg, np.degrees):
 rule(np.sinh, lambda g, y, x: g * np.cosh(x))
 rule(np.cosh, lambda g, y, x: g * np.sinh(x))
 rule(np.tanh, lambda g, y, x: g * tanh_slope(y, x))
-rule(np.arcsinh, lambda g, y, x: g / np.sqrt(x * x + 1))
-rule(np.arccosh, lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)))
+rule(np.arcsinh, lambda g, y, x: g / np.hypot(x, 1))
+rule(np.arccosh, lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 rule(np.arctanh, lambda g, y, x: g / ((1 - x) * (1 + x)))
 
 

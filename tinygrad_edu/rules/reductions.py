@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import define, reads, rule
+from .elementwise import at_kink, nonzero
 
 
 @reads("spread({g})")
@@ -22,7 +23,8 @@ def spread(g: Any, a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
 def count(a: Any, y: Any, axis: Any, where: Any) -> Any:
     """Count the elements that went into each result `y` of a reduction."""
     if where is True:
-        return a.size / max(y.size, 1)
+        n = a.size / max(y.size, 1)
+        return np.float32(n) if a.dtype == np.float16 else n  # which ends at 65504
     return np.reshape(np.sum(np.broadcast_to(where, a.shape), axis=axis), y.shape)
 
 
@@ -41,7 +43,8 @@ def deviation(a: Any, axis: Any, where: Any = True, **_: Any) -> Any:
 def winners(a: Any, y: Any, axis: Any = None, where: Any = True) -> Any:
     """Return each element's share of being the maximum or minimum `y`: ties share, and nan is both."""
     won = ((a == spread(y, a, axis)) | (a != a)) & where
-    return won / np.maximum(np.sum(won, axis=axis, keepdims=True, dtype=a.dtype), 1)
+    ties = np.sum(won, axis=axis, keepdims=True, dtype=np.result_type(a.dtype, np.float32))  # not float16
+    return won / np.maximum(ties, 1)
 
 
 @reads("others({a})")
@@ -67,9 +70,23 @@ def _others_in_column(x: Any) -> Any:
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """Spell out which axes a reduction reduces."""
-    return (
-        tuple(range(ndim)) if axis is None else tuple(i % ndim for i in (axis if np.ndim(axis) else (axis,)))
-    )
+    if axis is None or ndim == 0:  # NumPy lets a number have an axis 0
+        return tuple(range(ndim))
+    return tuple(i % ndim for i in (axis if np.ndim(axis) else (axis,)))
+
+
+@reads(lambda g, y, a, axis: spread(g / y, a, axis) * deviation(a, axis))
+def std_share(g: Any, y: Any, a: Any, axis: Any, **how: Any) -> Any:
+    """Return a gradient times the deviation from the mean over the standard deviation: 0 if all are equal.
+
+    Of equal elements, the mean may be rounded and the standard deviation not quite 0: the range tells.
+    """
+    top, bottom = ({"initial": end, "where": how.get("where", True)} for end in (-np.inf, np.inf))
+    if "where" not in how and a.size:
+        top = bottom = {}  # which other libraries' arrays need not know
+    span = np.max(a, axis=axis, keepdims=True, **top) - np.min(a, axis=axis, keepdims=True, **bottom)
+    g = g * np.reshape(span != 0, y.shape) / nonzero(y)
+    return at_kink(spread(g, a, axis, **how) * deviation(a, axis, **how), span, a, axis=axis)
 
 
 # All take the call as NumPy spells it. Only what changes the gradient is used: `initial` just shifts a sum,
@@ -94,9 +111,8 @@ rule(
 )
 rule(
     np.std,
-    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: (
-        spread(g * (y != 0) / (y + (y == 0)) / freedom(a, y, axis, ddof, **how), a, axis, **how)
-        * deviation(a, axis, **how)
+    lambda g, y, a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, **how: std_share(
+        g / freedom(a, y, axis, ddof, **how), y, a, axis, **how
     ),
 )
 rule(
@@ -124,7 +140,7 @@ rule(
 
 def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Write numpy.cumprod as multiplications: of each element with 1, 2, 4, 8, ... before it."""
-    a = np.reshape(a, -1) if axis is None else np.moveaxis(a, axis, 0)
+    a = np.reshape(a, -1) if axis is None else np.moveaxis(np.atleast_1d(a), axis, 0)
     a = a if dtype is None else a.astype(dtype)
     reach = 1
     while reach < len(a):

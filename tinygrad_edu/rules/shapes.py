@@ -4,6 +4,7 @@ Each output element goes back to where it came from. Where no shorter line exist
 from the function itself: run on the numbers 1, 2, 3, ..., it shows which element went where.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..containers import tree_map
-from . import Function, as_array, define, reads, rule
-from .indexing import put
+from . import Function, as_array, define, function_name, reads, rule
+from .indexing import index_along, put
+from .primitive import primitive
+from .reductions import winners
 
 
 def astype(a: Any, dtype: Any) -> Any:
@@ -52,7 +55,9 @@ rearranges(np.diag, np.diagonal, np.tril, np.triu)
 rearranges(np.diagflat, np.resize, np.delete, np.linalg.diagonal, np.lib.stride_tricks.sliding_window_view)
 rule(
     np.insert,
-    lambda g, y, arr, obj, values, axis=None: _rearranged(np.insert)(g, y, arr, obj, 0, axis),
+    lambda g, y, arr, obj, values, axis=None: _rearranged(np.insert)(
+        g, y, arr, obj, np.zeros(np.shape(values), int), axis
+    ),
     None,
     lambda g, y, arr, obj, values, axis=None: _rearranged(
         lambda v: np.insert(np.zeros(np.shape(arr), int), obj, v, axis)
@@ -145,7 +150,6 @@ for split in (np.split, np.array_split):
 rule(np.vsplit, lambda g, y, ary, sections: np.concatenate(g, 0))
 rule(np.hsplit, lambda g, y, ary, sections: np.concatenate(g, min(ary.ndim - 1, 1)))
 rule(np.dsplit, lambda g, y, ary, sections: np.concatenate(g, 2))
-rule(np.pad, lambda g, y, array, pad_width, mode="constant", **how: unpad(g, array, pad_width, mode, how))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any) -> Any:
@@ -180,16 +184,78 @@ def split_like(g: Any, arrays: Any, axis: int | None) -> list[Any]:
 
 @reads("unpad({g})")
 def unpad(g: Any, array: Any, pad_width: Any, mode: str, how: dict[str, Any]) -> Any:
-    """Undo pad: cut the border off, or add it to the elements it was copied from."""
-    if mode == "constant":
-        border = _widths(pad_width, array.ndim)
-        return g[tuple(slice(before, before + n) for (before, _), n in zip(border, array.shape, strict=True))]
-    if mode not in ("edge", "reflect", "symmetric", "wrap") or how.get("reflect_type", "even") != "even":
-        raise TypeError(
-            f"np.pad(mode={mode!r}, {how}) computes its border, and has no gradient rule; "
-            "constant, edge, reflect, symmetric and wrap have one"
-        )
+    """Undo pad: cut the border off, and add it to the elements it was computed from."""
+    widths = _widths(pad_width, array.ndim)
+    if mode in ("constant", "empty"):
+        return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, array.shape, strict=True))]
+    if mode in STATISTICS:
+        return unpad_statistics(g, array, widths, mode, how)
+    if mode == "linear_ramp" or how.get("reflect_type") == "odd":
+        return unpad_weighted(g, array, widths, mode, how)
     return _rearranged(np.pad)(g, None, array, pad_width, mode, **how)
+
+
+def unpad_weighted(g: Any, array: Any, widths: Any, mode: Any, how: dict[str, Any]) -> Any:
+    """Undo pad where a border is a weighted sum of elements: pad shows the weights, axis by axis."""
+    how = {key: value for key, value in how.items() if key != "end_values"}  # which only shift the sum
+    for axis, (n, width) in enumerate(zip(array.shape, widths, strict=True)):
+        weights = np.pad(np.eye(n, dtype=g.dtype), (width, (0, 0)), mode, **how)
+        g = np.moveaxis(np.tensordot(weights, g, ([0], [axis])), 0, axis)
+    return g
+
+
+# which elements a border is the mean of, for each mode: those equal to one of these
+STATISTICS: dict[str, list[Function]] = {
+    "mean": [],
+    "maximum": [np.max],
+    "minimum": [np.min],
+    "median": [functools.partial(np.quantile, q=0.5, method=method) for method in ("lower", "higher")],
+}
+
+
+def unpad_statistics(g: Any, array: Any, widths: Any, mode: Any, how: dict[str, Any]) -> Any:
+    """Undo pad where a border is the mean, median or extreme of a lane, of which axes before are padded."""
+    lengths = np.broadcast_to(how.get("stat_length") or max(array.size, 1), (array.ndim, 2))
+    for axis in reversed(range(array.ndim)):
+        lanes = np.pad(array, [width if i < axis else (0, 0) for i, width in enumerate(widths)], mode, **how)
+        (before, after), n = widths[axis], lanes.shape[axis]
+        first, last = slice(None, lengths[axis][0]), slice(-lengths[axis][1], None)
+        inner = index_along(axis, slice(before, before + n), g.ndim)
+        total = g[inner]
+        for width, border, seen in (before, slice(0, before), first), (after, slice(before + n, None), last):
+            if width:
+                reached = np.sum(g[index_along(axis, border, g.ndim)], axis=axis, keepdims=True)
+                place = index_along(axis, seen, g.ndim)
+                total = total + put(reached * influence(lanes[place], axis, mode), place, lanes.shape)
+        g = total
+    return g
+
+
+def influence(a: Any, axis: int, mode: str) -> Any:
+    """Return by how much each element moves the mean, median or extreme of its lane."""
+    if mode == "mean":
+        return np.full(a.shape, 1 / a.shape[axis])
+    shares = [winners(a, f(a, axis=axis, keepdims=True), axis) for f in STATISTICS[mode]]
+    return functools.reduce(np.add, shares) / len(shares)
+
+
+@primitive(lambda g, y, array, pad_width, mode, **how: unpad(g, array, pad_width, mode, how))
+def pad(array: Any, pad_width: Any, mode: Any, **how: Any) -> Any:
+    """Return ``np.pad(array, pad_width, mode, **how)``."""
+    return np.pad(array, pad_width, mode, **how)
+
+
+def checked_pad(array: Any, pad_width: Any, mode: Any = "constant", **how: Any) -> Any:
+    """Write numpy.pad as one call, whose border goes back to the elements that it came from."""
+    if not isinstance(mode, str):
+        raise TypeError(
+            f"np.pad(mode={function_name(mode)}) has no gradient rule: it fills the border in place; "
+            "join the border with np.concatenate"
+        )
+    return pad(array, pad_width, mode, **how)
+
+
+define(np.pad, checked_pad)
 
 
 def _widths(pad_width: Any, ndim: int) -> Any:

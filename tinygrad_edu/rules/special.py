@@ -2,7 +2,7 @@
 
 Loaded on the first use of one of its functions, so that tinygrad_edu itself does not need SciPy. The formulas
 are those of the NIST Digital Library of Mathematical Functions (dlmf.nist.gov); section numbers are given.
-As for the square root, an infinite slope (of entr at 0) counts as 0.
+An infinite slope, as of entr at 0, is infinite.
 """
 
 import math
@@ -12,7 +12,6 @@ import numpy as np
 import scipy.special as sp
 
 from . import rule
-from .elementwise import nonzero
 
 ROOT_PI = math.sqrt(math.pi)
 ROOT_2PI = math.sqrt(2 * math.pi)
@@ -36,7 +35,7 @@ ORDER, PARAMETER = unknown("order"), unknown("parameters")
 rule(sp.expit, lambda g, y, x: g * y * sp.expit(-x))
 rule(sp.logit, lambda g, y, x: g / (x * (1 - x)))
 rule(sp.log_expit, lambda g, y, x: g * sp.expit(-x))
-rule(sp.cbrt, lambda g, y, x: g * (y != 0) / (3 * nonzero(y * y)))
+rule(sp.cbrt, lambda g, y, x: g / (3 * y * y))
 rule(sp.exp2, lambda g, y, x: g * y * math.log(2))
 rule(sp.exp10, lambda g, y, x: g * y * math.log(10))
 rule(sp.expm1, lambda g, y, x: g * np.exp(x))
@@ -119,14 +118,17 @@ rule(
     lambda g, y, a, b: g * np.log1p(b),
     lambda g, y, a, b: g * a / (1 + b + ((a == 0) & (b == -1))),
 )
-rule(sp.entr, lambda g, y, x: -g * (np.log(nonzero(x)) + 1) * (x > 0))
-rule(sp.rel_entr, lambda g, y, a, b: g * (log_ratio(a, b) + (a > 0)), lambda g, y, a, b: -g * a / nonzero(b))
-rule(sp.kl_div, lambda g, y, a, b: g * log_ratio(a, b), lambda g, y, a, b: g * (1 - a / nonzero(b)))
-
-
-def log_ratio(a: Any, b: Any) -> Any:
-    """Return log(a / b), and 0 where a is 0."""
-    return np.log(nonzero(a) / nonzero(b)) * (a > 0)
+rule(sp.entr, lambda g, y, x: -g * (np.log(x) + 1))
+rule(
+    sp.rel_entr,
+    lambda g, y, a, b: g * (np.log(a / b) + 1),
+    lambda g, y, a, b: -g * a / (b + ((a == 0) & (b == 0))),
+)
+rule(
+    sp.kl_div,
+    lambda g, y, a, b: g * np.log(a / b),
+    lambda g, y, a, b: g * (1 - a / (b + ((a == 0) & (b == 0)))),
+)
 
 
 # Bessel functions (10.6, 10.29), Airy functions (9.2); a scaled one is multiplied by exp(-|x|) or exp(x)

@@ -88,8 +88,9 @@ def average(
     """Write numpy.average as a weighted sum over the sum of weights."""
     a = as_array(a)
     if weights is None:
-        weights = np.ones(np.shape(a), a.dtype)
-    elif np.shape(weights) != np.shape(a):
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        return (mean, np.full(mean.shape, a.size / max(mean.size, 1), a.dtype)) if returned else mean
+    if np.shape(weights) != np.shape(a):
         axes = axes_of(axis, np.ndim(a))
         missing = [i for i in range(np.ndim(a)) if i not in axes]
         weights = np.expand_dims(np.transpose(weights, np.argsort(axes)), missing)

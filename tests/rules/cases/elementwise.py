@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from tinygrad_edu.rules.elementwise import at_kink
 from tinygrad_edu.testing.strategies import AWAY_FROM_ZERO, arrays, axes, broadcastable, masks, shapes
 
 from .base import ONE_AXIS, POSITIVE, Case, call, covers, options, spaced, unary
@@ -161,3 +162,8 @@ def _(draw: Any) -> Case:
     x = edges[place] + (edges[place + 1] - edges[place]) * random.uniform(0.4, 0.6, shape)
     ends = draw(st.sampled_from([(), (np.float64(0.5),), (None, np.float64(-0.5)), (1.0, 2)]))
     return call(x, xp, fp, *ends)
+
+
+covers(at_kink)(
+    lambda draw: call(draw(arrays((3,))), np.ones(3, int), draw(arrays((3,))), draw(arrays((3,))))
+)

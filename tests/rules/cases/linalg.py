@@ -6,8 +6,19 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from tinygrad_edu.rules.linalg import cofactors, euclidean, tall_qr, thin_svd
-from tinygrad_edu.testing.strategies import LAYOUTS, arrays, axes, laid_out, shapes
+from tinygrad_edu.rules.linalg import (
+    along,
+    at_rank,
+    cofactors,
+    euclidean,
+    outside,
+    p_norm,
+    quotient,
+    safe_length,
+    tall_qr,
+    thin_svd,
+)
+from tinygrad_edu.testing.strategies import AWAY_FROM_ZERO, LAYOUTS, arrays, axes, laid_out, shapes
 
 from .base import Case, covers, options
 
@@ -145,9 +156,42 @@ def _(draw: Any) -> Case:
     return fine(a, function=lambda a: orthogonal(a, mode))
 
 
-covers(euclidean)(
+covers(euclidean, safe_length)(
     lambda draw: fine(draw(arrays((2, 3, 2))), draw(st.sampled_from([(0,), (0, 1), (0, 1, 2), (2, 0)])))
 )
+
+
+covers(p_norm)(
+    lambda draw: fine(
+        draw(arrays((2, 3, 2), AWAY_FROM_ZERO)),
+        draw(st.sampled_from([(0,), (0, 1), (2, 0)])),
+        draw(st.sampled_from([0.5, 1.5, 3, -1])),
+    )
+)
+
+
+covers(outside)(
+    lambda draw: fine(draw(arrays((3, 2), AWAY_FROM_ZERO)), with_singular_values(draw, 3, 2, stack=()))
+)
+
+
+@covers(along)
+def _(draw: Any) -> Case:
+    x, axis = draw(arrays((2, 3, 2), AWAY_FROM_ZERO)), draw(st.sampled_from([(0,), (0, 1), (2, 0)]))
+    factor = draw(arrays(np.sum(x, axis, keepdims=True).shape))
+    return fine(factor, x, function=lambda f, x: along(f, x, axis, np.linalg.vector_norm(x, axis=axis)))
+
+
+covers(quotient)(
+    lambda draw: fine(draw(arrays((2, 2))), draw(arrays((2, 2), AWAY_FROM_ZERO)), np.zeros((2, 2), bool))
+)
+
+
+@covers(at_rank)
+def _(draw: Any) -> Case:
+    a = with_singular_values(draw, 3, 2, stack=())
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return fine(draw(arrays((3, 2))), a, function=lambda share, a: at_rank(share, a, u, s, vh.T))
 
 
 @covers(np.linalg.norm)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tinygrad_edu.rules.shapes import astype
+from tinygrad_edu.rules.shapes import astype, pad
 from tinygrad_edu.testing.strategies import arrays, axes, broadcastable, masks, shapes
 
 from .base import NUMPY, ONE_AXIS, Case, call, covers, options
@@ -306,11 +306,25 @@ def _(draw: Any) -> Case:
     forms = [width, pair, st.lists(pair, min_size=x.ndim, max_size=x.ndim)] if x.ndim else [st.just(())]
     if x.ndim and NUMPY >= "2.4.0":
         forms.append(st.dictionaries(st.integers(-x.ndim, -1), st.one_of(width, pair), max_size=x.ndim))
-    mode = draw(st.sampled_from(["constant", "edge", "reflect", "symmetric", "wrap"]))
-    how = {"constant_values": 3.0} if mode == "constant" and draw(st.booleans()) else {}
+    copied, computed = (
+        ["constant", "edge", "reflect", "symmetric", "wrap"],
+        ["mean", "maximum", "minimum", "median"],
+    )
+    mode = draw(st.sampled_from([*copied, *computed, "linear_ramp"]))
+    how: dict[str, Any] = {"constant_values": 3.0} if mode == "constant" and draw(st.booleans()) else {}
+    if mode in ("reflect", "symmetric"):
+        how = options(draw, reflect_type=st.sampled_from(["even", "odd"]))
+    elif mode in computed:
+        x = np.reshape(np.random.default_rng(draw(st.integers(0, 99))).permutation(x.size) * 0.3 - 1, x.shape)
+        how = options(draw, stat_length=st.sampled_from([1, 2, 9, (2, 1)]))
+    elif mode == "linear_ramp":
+        how = options(draw, end_values=st.sampled_from([0.0, 2.0, (1.0, -1.0)]))
     if not x.ndim:
         return call(x, 0)
     return call(x, draw(st.one_of(forms)), mode, **how)
+
+
+covers(pad)(lambda draw: call(draw(arrays((2, 3))), 2, draw(st.sampled_from(["edge", "constant"]))))
 
 
 def where_to(draw: Any, n: int) -> Any:
