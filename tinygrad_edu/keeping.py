@@ -54,7 +54,7 @@ def kept_leaf(leaf: Any) -> Any:
 
 def is_large(array: Any) -> bool:
     """Tell whether a fingerprint is kept of an array, instead of a copy."""
-    return bool(array.nbytes > LARGE and array.flags.forc and not array.dtype.hasobject)
+    return array.nbytes > LARGE and bool(array.flags.forc and not array.dtype.hasobject)
 
 
 def fingerprint(array: Any) -> bytes:

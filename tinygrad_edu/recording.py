@@ -131,12 +131,12 @@ class Recorded:
     @property
     def data(self) -> Any:
         """The values, as an array that is never written to."""
-        trace = current_trace()
+        trace = current_state().trace
         return self._data if trace is None else trace.value(self)
 
     @data.setter
     def data(self, array: Any) -> None:
-        trace = current_trace()
+        trace = current_state().trace
         if trace is None:
             self._data = array
         else:
@@ -145,12 +145,12 @@ class Recorded:
     @property
     def grad(self) -> Any:
         """The gradient that `backward` has left here: a Tensor, or None."""
-        trace = current_trace()
+        trace = current_state().trace
         return self._grad if trace is None else trace.gradient(self)
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        trace = current_trace()
+        trace = current_state().trace
         if trace is None:
             self._grad = gradient
         else:
@@ -244,9 +244,9 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if (loose or has_containers or kwargs) and state.trace is None:
-        _keep(node)
+        _keep(node, arrays)
+    value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if recipe.saves:
         value, node.saved = value
     if type(value) is np.ndarray and value.dtype.kind == "f":  # `is_differentiable`, asked faster
@@ -314,13 +314,12 @@ def _apply_by_position(fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
     return apply(fn, bound.args, bound.kwargs)
 
 
-def _keep(node: Node) -> None:
-    """Let a call keep what its rule reads of arrays that are not ours, which may change before it runs."""
-    arrays: Any = node.arrays
-    for i, array in enumerate(arrays):
-        arg = node.args[i]
+def _keep(node: Node, arrays: list[Any]) -> None:
+    """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later."""
+    for i, arg in enumerate(node.args):
+        array = arrays[i]
         if type(array) is not np.ndarray:
-            if children(array) is not None and node.rule.reads(i):
+            if type(array) not in LEAVES and children(array) is not None and node.rule.reads(i):
                 arrays[i] = tree_map(kept_leaf, array)
         elif (arg is array or (arg.node is None and may_change(array))) and node.rule.reads(i):
             if is_large(array):

@@ -15,6 +15,7 @@ A loss of one's own is a function of ``(y_true, y_pred)`` that returns a scalar:
 With `labels` above its def it also says which labels it takes, so that a model can check and convert them.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -75,6 +76,11 @@ def no_gradient(g: Any, y: Any, z: Any, labels: Any, **_: Any) -> Any:
     )
 
 
+@functools.cache
+def _largest(dtype: Any) -> Any:
+    return np.finfo(dtype).max
+
+
 def rows(z: Any) -> int:
     """Count the examples N in logits of shape (N, K)."""
     return int(z.size // z.shape[-1])
@@ -117,7 +123,7 @@ def softmax_cross_entropy(z: Any, labels: Any) -> Any:
     z, labels = as_array(z), as_array(labels)
     check_labels(z, labels)
     shifted, powers, total = exponentials(z)
-    costs = np.minimum(np.log(total) - shifted, np.finfo(shifted.dtype).max)  # finite: 0 · ∞ would be NaN
+    costs = np.minimum(np.log(total) - shifted, _largest(shifted.dtype))  # finite: 0 · ∞ would be NaN
     return np.vdot(targets(labels, z), costs) / rows(z), powers / total
 
 

@@ -4,6 +4,7 @@ The one idea: nobody registers anything. The Tensors and layers among the attrib
 dicts too, are its parts, and are looked for there.
 """
 
+import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..containers import children, leaves
-from ..declared import PLAIN, Note, Versioned
+from ..containers import leaves, opens
+from ..declared import Note, Versioned
 from ..recording import LEAF
 from ..tensor import Tensor
 from .config import Configured
@@ -35,11 +36,11 @@ class Nested(Versioned, Configured):
         """List the Tensors and layers among its attributes, with the names of these."""
         found: list[tuple[str, Any]] = []
         for name, value in list(vars(self).items()):  # which another thread may be building
-            if type(value) in PLAIN or name in self.notes:  # as most are, and this is asked in every step
-                continue
-            if isinstance(value, PARTS):
+            kind: Any = type(value)
+            role = _role(kind)
+            if role == "part" and name not in self.notes:
                 found.append((name, value))
-            elif children(value) is not None:
+            elif role == "container" and name not in self.notes:
                 found += ((name, part) for part in leaves(value) if isinstance(part, PARTS))
         return found
 
@@ -297,6 +298,14 @@ class Nested(Versioned, Configured):
 
 
 PARTS = (Tensor, Nested)
+
+
+@functools.lru_cache(1000)
+def _role(kind: Any) -> str:
+    """Tell what an attribute of a type is to a layer; most are nothing, and this is asked in every step."""
+    return "part" if issubclass(kind, PARTS) else "container" if opens(kind) else ""
+
+
 FRAMES = 10  # how many calls of Python's a layer inside a layer may take, in copy.deepcopy as in `call`
 
 
