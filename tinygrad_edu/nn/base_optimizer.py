@@ -6,6 +6,7 @@ the gradients are found and clipped, the parameters decayed, the steps counted, 
 
 import functools
 import math
+import operator
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -63,6 +64,9 @@ class Rate(Number):
         if not callable(rate) and not 0 <= rate < math.inf:
             raise ValueError(f"learning_rate must be a number from 0 up, or a schedule, and is {value!r}")
         return rate
+
+
+_optional = operator.itemgetter("clipnorm", "clipvalue", "global_clipnorm", "weight_decay")
 
 
 class Optimizer(Versioned, Configured):
@@ -175,10 +179,11 @@ class Optimizer(Versioned, Configured):
 
     def _move_all(self, parameters: list[Tensor], rate: Any) -> list[Memory]:
         """Move what has a gradient; return the memories of what was moved."""
-        if self.clipnorm or self.clipvalue or self.global_clipnorm:
+        plain = _optional(vars(self)) == (None,) * 4  # as most are; that one is None is a setting
+        if not plain and (self.clipnorm or self.clipvalue or self.global_clipnorm):
             self._clip([p for p in parameters if p.grad is not None and p.node is not None])
         moved: list[Memory] = []
-        shrinkage = self.weight_decay * rate if self.weight_decay else None
+        shrinkage = None if plain or not self.weight_decay else self.weight_decay * rate
         steps: dict[Any, Any] = {}  # the number of this step, by how many were missed
         tracing = current_trace() is not None
         for param in parameters:
@@ -186,9 +191,11 @@ class Optimizer(Versioned, Configured):
             if gradient is None or param.node is None:
                 continue
             memory = self._memories.get(id(param)) or self._remember(param)
-            missed = (memory.missed, advanced(memory, "missed")) if tracing else memory.missed
+            missed: Any = memory.missed
+            if tracing:
+                missed = missed, advanced(memory, "missed")
             if missed not in steps:
-                steps[missed] = self.iterations + 1 - number(memory, "missed")
+                steps[missed] = self.iterations + 1 - (number(memory, "missed") if tracing else missed)
             self._move(param, gradient.data, memory, (rate, steps[missed], shrinkage))
             param.grad = None
             moved.append(memory)
