@@ -13,8 +13,9 @@ PACKAGE = Path(tg.__file__).parent
 
 # from the ground up: a room imports from rooms below it, also where it does so only when it is asked
 HOUSE = [
-    ("containers", "callsites", "state", "keeping"),
+    ("containers", "callsites", "state"),
     ("rules",),
+    ("keeping",),
     ("recording",),
     ("source", "tracing", "declared", "backward"),
     ("forward", "at", "anomaly"),

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .containers import LEAVES, children, tree_map
+from .rules import function_name
+
 LARGE = 1 << 26  # bytes; copying more would take too much memory
 COLUMNS = 4096
 
@@ -21,9 +24,32 @@ class Watched(NamedTuple):
     array: Any
     print: bytes
 
-    def has_changed(self) -> bool:
-        """Tell whether it is no longer what the call read."""
-        return fingerprint(self.array) != self.print
+    def check(self, node: Any) -> None:
+        """Raise an error if it is no longer what a recorded call read."""
+        if fingerprint(self.array) == self.print:
+            return
+        file, line = node.source()
+        raise RuntimeError(
+            f"{function_name(node.fn)} ({file}:{line}) was given an array of shape {self.array.shape} as its "
+            f"argument number {self.position + 1}, which has changed since, and its gradient needs it as it "
+            "was; change it after backward(), or give the call a Tensor of it, which is a copy"
+        )
+
+
+def keep(node: Any, arrays: list[Any]) -> None:
+    """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later."""
+    for i, arg in enumerate(node.args):
+        array = arrays[i]
+        if type(array) is not np.ndarray:
+            if type(array) not in LEAVES and children(array) is not None and node.rule.reads(i):
+                arrays[i] = tree_map(kept_leaf, array)
+        elif (arg is array or (arg.node is None and may_change(array))) and node.rule.reads(i):
+            if is_large(array):
+                node.watched = (*node.watched, Watched(i, array, fingerprint(array)))
+            else:
+                arrays[i] = kept(array)
+    if node.kwargs:
+        node.kwargs = tree_map(kept_leaf, node.kwargs)
 
 
 def may_change(array: Any) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .callsites import internal, line_of
 from .containers import LEAVES, children, leaves, like, rebuild, tree_map
-from .keeping import Watched, fingerprint, is_large, kept, kept_leaf, may_change
+from .keeping import Watched, keep
 from .rules import (
     CONSTANT,
     RULES,
@@ -75,20 +75,11 @@ class Node:
             RuntimeError: a large array has changed since the call.
         """
         for watched in self.watched:
-            if watched.has_changed():
-                raise self._changed(watched)
+            watched.check(self)
         if not on_tensors:
             return self.arrays
         pairs = zip(self.args, self.arrays, strict=True)
         return [arg if needs_gradient(arg) else array for arg, array in pairs]
-
-    def _changed(self, watched: Watched) -> RuntimeError:
-        file, line = self.source()
-        return RuntimeError(
-            f"{function_name(self.fn)} ({file}:{line}) was given an array of shape {watched.array.shape} as "
-            f"its argument number {watched.position + 1}, which has changed since, and its gradient needs it "
-            "as it was; change it after backward(), or give the call a Tensor of it, which is a copy"
-        )
 
     def options(self, on_tensors: bool) -> Any:
         """Return the keyword arguments for the gradient rule: those of the call, and what it `saved`."""
@@ -245,7 +236,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
     if (loose or has_containers or kwargs) and state.trace is None:
-        _keep(node, arrays)
+        keep(node, arrays)
     value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if recipe.saves:
         value, node.saved = value
@@ -312,22 +303,6 @@ def _apply_by_position(fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
             f"{wanted}.detach() if no gradient should flow into it, or write it with other functions"
         )
     return apply(fn, bound.args, bound.kwargs)
-
-
-def _keep(node: Node, arrays: list[Any]) -> None:
-    """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later."""
-    for i, arg in enumerate(node.args):
-        array = arrays[i]
-        if type(array) is not np.ndarray:
-            if type(array) not in LEAVES and children(array) is not None and node.rule.reads(i):
-                arrays[i] = tree_map(kept_leaf, array)
-        elif (arg is array or (arg.node is None and may_change(array))) and node.rule.reads(i):
-            if is_large(array):
-                node.watched = (*node.watched, Watched(i, array, fingerprint(array)))
-            else:
-                arrays[i] = kept(array)
-    if node.kwargs:
-        node.kwargs = tree_map(kept_leaf, node.kwargs)
 
 
 # What comes out
