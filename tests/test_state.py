@@ -148,7 +148,8 @@ def test_blocks_that_end_in_an_error_and_threads_keep_their_own_state() -> None:
     assert current_state().scope == ()
 
 
-def test_what_a_function_sets_for_others_is_handed_back() -> None:
+@pytest.mark.parametrize("caller", ["grad", "layer"])
+def test_what_a_function_sets_for_others_is_handed_back(caller: str) -> None:
     mode: ContextVar[str] = ContextVar("mode", default="")
     before = np.geterr()["under"]
     try:
@@ -158,7 +159,12 @@ def test_what_a_function_sets_for_others_is_handed_back() -> None:
             np.seterr(under="warn")
             return np.sum(x * x)
 
-        tg.grad(careless)(np.ones(2))
+        class Careless(nn.Layer):
+            def call(self, x: Any) -> Any:
+                return careless(x)
+
+        call: Any = tg.grad(careless) if caller == "grad" else Careless()
+        call(np.ones(2))
         assert mode.get() == "changed"
         assert np.geterr()["under"] == "warn"
     finally:

@@ -144,8 +144,7 @@ def call_inside(layer: str, fn: Callable[P, R], *args: P.args, **kwargs: P.kwarg
     """Call what a layer does; pictures draw the calls that are made there as a box."""
     now = _state.get()
     state = State(now.recording, (*now.scope, layer), now.transforms, now.trace, now.watch)
-    result: R = copy_context().run(_set_and_call, state, fn, *args, **kwargs)  # as `call_in`, faster
-    return result
+    return call_in(state, fn, *args, **kwargs)
 
 
 def call_transforming(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -199,29 +199,26 @@ class Row:
 @both_precisions
 @pytest.mark.parametrize("f", [nn.softmax, lambda z: special.softmax(z, -1)])
 def test_softmax(f: Any, dtype: Any) -> None:
-    z = logits(dtype)
-    for k in range(4):
-        values, gradients = run(column, z, f, k)
-        for row, value, gradient in zip(map(Row, z), values, gradients, strict=True):
-            spread = max(row.rounded)
-            assert ulps(value, row.p[k]) <= BOUNDS["softmax"][0] + row.rounded[k]
-            for j in range(4):
-                wanted = row.p[k] * (row.rest[k] if j == k else -row.p[j])
-                assert ulps(gradient[j], wanted) <= BOUNDS["softmax"][1] + 2 * spread
+    check_columns(f, dtype, "softmax", lambda row, k: (row.p[k], row.rounded[k], row.p[k]))
 
 
 @both_precisions
 @pytest.mark.parametrize("f", [nn.log_softmax, lambda z: special.log_softmax(z, -1)])
 def test_log_softmax(f: Any, dtype: Any) -> None:
+    check_columns(f, dtype, "log_softmax", lambda row, k: (row.logs[k], max(row.rounded), 1))
+
+
+def check_columns(f: Any, dtype: Any, name: str, wanted: Any) -> None:
+    """Check each column of f and its gradient: `wanted` gives the value, its slack, the gradient's factor."""
     z = logits(dtype)
     for k in range(4):
         values, gradients = run(column, z, f, k)
         for row, value, gradient in zip(map(Row, z), values, gradients, strict=True):
-            spread = max(row.rounded)
-            assert ulps(value, row.logs[k]) <= BOUNDS["log_softmax"][0] + spread
+            exact_value, slack, factor = wanted(row, k)
+            assert ulps(value, exact_value) <= BOUNDS[name][0] + slack
             for j in range(4):
-                wanted = row.rest[k] if j == k else -row.p[j]
-                assert ulps(gradient[j], wanted) <= BOUNDS["log_softmax"][1] + 2 * spread
+                slope = factor * (row.rest[k] if j == k else -row.p[j])
+                assert ulps(gradient[j], slope) <= BOUNDS[name][1] + 2 * max(row.rounded)
 
 
 @both_precisions

@@ -22,7 +22,7 @@ def saved() -> dict[str, Any]:
     return {name: weight.numpy() + 1 for name, weight in model().named_weights().items()}
 
 
-def refused(path: pathlib.Path, message: str) -> None:
+def assert_refused(path: pathlib.Path, message: str) -> None:
     """Check that a file is refused by its name, and changes nothing."""
     net = model()
     before = net.get_weights()
@@ -45,7 +45,7 @@ def refused(path: pathlib.Path, message: str) -> None:
 )
 def test_a_file_that_does_not_fit_changes_nothing(tmp_path: Any, change: Any, message: str) -> None:
     np.savez(tmp_path / "w.npz", allow_pickle=True, **(saved() | change))
-    refused(tmp_path / "w.npz", message)
+    assert_refused(tmp_path / "w.npz", message)
 
 
 def test_set_weights_changes_all_or_nothing() -> None:
@@ -74,7 +74,7 @@ class Trap:
 def test_nothing_in_a_file_is_run(tmp_path: Any) -> None:
     trap = np.array([Trap(), 1], object)
     np.savez(tmp_path / "w.npz", allow_pickle=True, **(saved() | {"dense_1.b": trap}))
-    refused(tmp_path / "w.npz", "holds object")
+    assert_refused(tmp_path / "w.npz", "holds object")
 
 
 def test_a_file_takes_no_more_memory_than_the_model(tmp_path: Any) -> None:
@@ -89,7 +89,7 @@ def test_a_file_takes_no_more_memory_than_the_model(tmp_path: Any) -> None:
             archive.writestr(f"{name}.npy", header if name == "dense_1.b" else member.getvalue())
     for path in (tmp_path / "w.npz", tmp_path / "h.npz"):
         tracemalloc.start()
-        refused(path, "dense_1.b has .* bytes, and the weight of shape")
+        assert_refused(path, "dense_1.b has .* bytes, and the weight of shape")
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
         tracemalloc.stop()
 

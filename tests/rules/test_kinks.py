@@ -150,9 +150,15 @@ def test_singular_values_of_a_matrix_of_low_rank_to_the_second_order() -> None:
     exact = np.sqrt(5) * (np.eye(3) / length - np.outer(y, y) / length**3)
     np.testing.assert_allclose(tg.hessian(f)(y), exact, atol=1e-14)
     np.testing.assert_allclose(tg.hvp(f, y, np.array([2.0, -1, 0])), exact @ [2, -1, 0], atol=1e-14)
-    squares = lambda a: np.sum(np.linalg.svdvals(a) ** 2)  # noqa: E731
+
+    def squares(a):
+        return np.sum(np.linalg.svdvals(a) ** 2)
+
+    def product(a):
+        u, s, vh = np.linalg.svd(a, full_matrices=False)
+        return np.sum((u * s) @ vh)
+
     assert np.all(np.isnan(tg.hessian(squares)(np.outer([1.0, 2], [1.0, 2]))))
-    product = lambda a: (lambda u, s, vh: np.sum((u * s) @ vh))(*np.linalg.svd(a, full_matrices=False))  # noqa: E731
     assert np.all(np.isnan(tg.grad(product)(np.outer(y, [1.0, 2]))))
 
 

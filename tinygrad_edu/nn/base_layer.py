@@ -191,9 +191,8 @@ class Layer(Nested):
 
     def _taken(self, x: Any) -> Any:
         """Return an input as `call` gets it; `takes` says how."""
-        if (
-            type(x) is np.ndarray
-        ):  # a locked one is copied: somebody may have a view from before it was locked
+        if type(x) is np.ndarray:
+            # a locked one is copied: somebody may have a view from before it was locked
             return make(self.cast(x if x.flags.writeable else x.copy("K")))
         if isinstance(x, Recorded):
             if self.takes == "floats" and x._data.dtype.kind in "iub":
