@@ -143,7 +143,8 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
     kwargs = node.options(create_graph) if rule.saves else node.kwargs
     given = (total, output, *inputs)
     shares: list[tuple[Any, Any]] = []
-    for arg, vjp in zip(node.args, rule.vjps_of(node.args)):  # noqa: B905 (or fewer)
+    vjps = rule.vjps if rule.each is None else rule.vjps_of(node.args)
+    for arg, vjp in zip(node.args, vjps):  # noqa: B905 (or fewer)
         if isinstance(arg, Recorded):
             if arg.node is not None and vjp is not None:
                 part = vjp(*given, **kwargs) if kwargs else vjp(*given)

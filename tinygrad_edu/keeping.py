@@ -38,13 +38,14 @@ class Watched(NamedTuple):
 
 def keep(node: Any, arrays: list[Any]) -> None:
     """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later."""
+    read = node.rule.read
     for i, arg in enumerate(node.args):
         array = arrays[i]
         if type(array) is not np.ndarray:
-            if type(array) not in LEAVES and children(array) is not None and node.rule.reads(i):
+            if type(array) not in LEAVES and i in read and children(array) is not None:
                 arrays[i] = tree_map(kept_leaf, array)
-        elif (arg is array or (arg.node is None and may_change(array))) and node.rule.reads(i):
-            if is_large(array):
+        elif i in read and (arg is array or (arg.node is None and may_change(array))):
+            if array.nbytes > LARGE and may_be_hashed(array):
                 node.watched = (*node.watched, Watched(i, array, fingerprint(array)))
             else:
                 arrays[i] = kept(array)
@@ -78,9 +79,9 @@ def kept_leaf(leaf: Any) -> Any:
     return kept(leaf) if type(leaf) is np.ndarray else leaf
 
 
-def is_large(array: Any) -> bool:
-    """Tell whether a fingerprint is kept of an array, instead of a copy."""
-    return array.nbytes > LARGE and bool(array.flags.forc and not array.dtype.hasobject)
+def may_be_hashed(array: Any) -> bool:
+    """Tell whether all that an array holds are the words of its memory, in one piece."""
+    return bool(array.flags.forc and not array.dtype.hasobject)
 
 
 def fingerprint(array: Any) -> bytes:

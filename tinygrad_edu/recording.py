@@ -27,7 +27,7 @@ from .rules import (
     no_rule,
     rule,
 )
-from .state import current_state, current_trace
+from .state import current_state
 
 NO_KWARGS: Any = {}  # shared, never written to
 _serials = itertools.count()
@@ -147,18 +147,6 @@ class Recorded:
         else:
             trace.assign_gradient(self, gradient)
 
-    def __primitive__(self, fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
-        return apply(fn, args, kwargs)
-
-    def __opaque__(self, fn: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
-        trace = current_trace()
-        if trace is None:
-            return fn(*args, **kwargs)
-        raise trace.refusal(
-            f"an opaque function of a Tensor ({function_name(fn)})",
-            "put  @tg.primitive(lambda g, y, x: ...)  above its  @tg.opaque,  or give it x.detach().data",
-        )
-
 
 _result_type: type[Recorded] = Recorded
 
@@ -195,15 +183,16 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         NoGradientRule: an argument needs a gradient and `fn` has no rule for it.
     """
     state = current_state()
+    trace = state.trace
     needed = has_containers = loose = False
     arrays = []
     for arg in args:
         if isinstance(arg, Recorded):
-            if arg.node is not None:
-                needed = True
-            else:
+            if arg.node is None:
                 loose = True
-            arrays.append(arg._data if state.trace is None else arg.data)
+            else:
+                needed = True
+            arrays.append(arg._data if trace is None else trace.value(arg))
         elif type(arg) is np.ndarray:
             loose = True
             arrays.append(arg)
@@ -235,7 +224,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    if (loose or has_containers or kwargs) and state.trace is None:
+    if trace is None and (loose or has_containers or kwargs):
         keep(node, arrays)
     value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if recipe.saves:

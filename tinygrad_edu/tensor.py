@@ -18,7 +18,7 @@ from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_i
 from .rules import NoGradientRule, function_name, is_differentiable
 from .rules.indexing import getitem
 from .rules.shapes import astype
-from .state import inside_transform, is_recording
+from .state import current_trace, inside_transform, is_recording
 
 _call: Callable[..., "Tensor"] = apply
 
@@ -457,7 +457,18 @@ class Tensor(Recorded):
     def __format__(self, spec: str) -> str:
         return format(self.data, spec) if self.ndim == 0 else format(repr(self), spec)
 
-    # NumPy's protocols
+    # NumPy's protocols, and ours for functions that are one call (see `rules.primitive`)
+
+    __primitive__ = staticmethod(apply)
+
+    def __opaque__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+        trace = current_trace()
+        if trace is None:
+            return fn(*args, **kwargs)
+        raise trace.refusal(
+            f"an opaque function of a Tensor ({function_name(fn)})",
+            "put  @tg.primitive(lambda g, y, x: ...)  above its  @tg.opaque,  or give it x.detach().data",
+        )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:

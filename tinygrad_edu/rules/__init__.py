@@ -14,7 +14,7 @@ import dis
 import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from ..callsites import is_ours
 
 Function = Callable[..., Any]
+ALL = range(1 << 30)  # the positions of all arguments, however many there are
 
 
 class Rule:
@@ -29,8 +30,6 @@ class Rule:
 
     Or, in `definition`, the same function written with functions that have rules.
     """
-
-    __slots__ = ("_read", "definition", "each", "elementwise", "saves", "undo_broadcast", "vjps")
 
     def __init__(
         self,
@@ -47,13 +46,12 @@ class Rule:
         self.undo_broadcast = undo_broadcast
         self.definition = definition
         self.saves = saves
-        self._read: set[int] | None = None  # positions of arguments, once they have been asked for
 
-    def reads(self, position: int) -> bool:
-        """Tell whether some VJP reads the argument at a position, which must then stay what it was."""
-        if self._read is None:
-            self._read = set().union(*map(_positions_read, self.vjps if self.each is None else [self.each]))
-        return position in self._read or -1 in self._read
+    @functools.cached_property
+    def read(self) -> Container[int]:
+        """The positions of the arguments that some VJP reads, which must then stay what they were."""
+        found = [_positions_read(vjp) for vjp in (self.vjps if self.each is None else [self.each])]
+        return ALL if ALL in found else set().union(*found)
 
     def vjps_of(self, args: tuple[Any, ...]) -> tuple[Function | None, ...]:
         """Return the VJPs for the arguments of a call, one each."""
@@ -62,13 +60,13 @@ class Rule:
         return tuple(functools.partial(self.each, position) for position in range(len(args)))
 
 
-def _positions_read(vjp: Function | None) -> set[int]:
-    """List the positions of the arguments that a VJP reads, as its code says; -1 stands for all."""
+def _positions_read(vjp: Function | None) -> Any:
+    """List the positions of the arguments that a VJP reads, as its code says."""
     code = getattr(vjp, "__code__", None)
     if code is None:
-        return set() if vjp is None else {-1}
+        return set() if vjp is None else ALL
     if code.co_flags & inspect.CO_VARARGS:
-        return {-1}
+        return ALL
     names = code.co_varnames[2 : code.co_argcount]
     loaded = [i.argval for i in dis.get_instructions(code) if i.opname.startswith("LOAD_")]
     read = {*code.co_cellvars, *(name for found in loaded for name in _names(found))}
