@@ -15,7 +15,7 @@ PACKAGE = Path(tg.__file__).parent
 HOUSE = [
     ("containers", "callsites", "state"),
     ("rules",),
-    ("keeping",),
+    ("keeping", "scalars"),
     ("recording",),
     ("source", "tracing", "declared", "backward"),
     ("forward", "at", "anomaly"),
@@ -32,7 +32,17 @@ LEVELS = {room: level for level, rooms in enumerate(HOUSE) for room in rooms}
 UPWARDS = {("tensor", "viz"), ("nn", "viz")}
 
 PUBLIC = [
-    *("CaptureError", "NoGradientRule", "RULES", "Tensor", "checkpoint", "constant", "data", "define"),
+    *(
+        "CaptureError",
+        "NoGradientRule",
+        "RULES",
+        "ScalarWarning",
+        "Tensor",
+        "checkpoint",
+        "constant",
+        "data",
+        "define",
+    ),
     *(
         "detect_anomaly",
         "distributions",

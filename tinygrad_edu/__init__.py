@@ -14,6 +14,7 @@ from .rules import reductions as _reductions
 from .rules import shapes as _shapes
 from .rules import statistics as _statistics
 from .rules.primitive import opaque, primitive
+from .scalars import ScalarWarning
 from .state import no_grad, scope
 from .tensor import Tensor
 from .transforms import (
@@ -34,6 +35,7 @@ __all__ = [
     "RULES",
     "CaptureError",
     "NoGradientRule",
+    "ScalarWarning",
     "Tensor",
     "checkpoint",
     "constant",

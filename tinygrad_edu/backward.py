@@ -138,8 +138,8 @@ def shares(node: Node, vertex: Recorded, total: Any, create_graph: bool) -> list
         _refuse_stale(node)
     output = vertex if create_graph else vertex._data
     inputs = node.inputs(create_graph) if create_graph or node.watched else node.arrays
-    if type(total) is tuple:  # a function with several results: those that nothing depends on have gradient 0
-        total = tuple(np.zeros_like(y) if g is None else g for g, y in zip(total, vertex._data, strict=True))
+    if type(total) is dict:  # a function with several results: those that nothing depends on have gradient 0
+        total = tuple(total[i] if i in total else np.zeros_like(y) for i, y in enumerate(vertex._data))
     kwargs = node.options(create_graph) if rule.saves else node.kwargs
     given = (total, output, *inputs)
     shares: list[tuple[Any, Any]] = []
@@ -202,10 +202,12 @@ def _fitted(part: Any, like: Any, node: Node) -> Any:
 
 
 def _add(a: Any, b: Any) -> Any:
-    """Add two contributions; those to a function with several results are added result by result."""
-    if type(a) is tuple:
-        return tuple(q if p is None else p if q is None else p + q for p, q in zip(a, b, strict=True))
-    return a + b
+    """Add two contributions; those to a function with several results (see `pick`) are put together."""
+    if type(a) is not dict:
+        return a + b
+    for index, part in b.items():  # into `a`, which nobody else has: n results take n steps
+        a[index] = a[index] + part if index in a else part
+    return a
 
 
 def _seed(root: Recorded, gradient: Any, create_graph: bool) -> Any:

@@ -40,18 +40,25 @@ def line_of(place: Place) -> tuple[str, int]:
     return code.co_filename, lines[0] if lines else code.co_firstlineno
 
 
-def users_place() -> Place:
-    """Return the innermost place in code that is neither this package's nor NumPy's."""
+def _users_frame() -> Any:
+    """Return the innermost frame of code that is neither this package's nor NumPy's."""
     frame: Any = sys._getframe(1)
     while (internal[frame.f_code.co_filename] or _is_numpys(frame)) and frame.f_back is not None:
         frame = frame.f_back
+    return frame
+
+
+def users_place() -> Place:
+    """Return the innermost place in code that is neither this package's nor NumPy's."""
+    frame = _users_frame()
     return frame.f_code, frame.f_lasti
 
 
-def warn(message: str) -> None:
-    """Warn (a RuntimeWarning) at the user's line."""
-    file, line = line_of(users_place())
-    warnings.warn_explicit(message, RuntimeWarning, file, line)
+def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Warn at the user's line; once, as long as the user's filters are Python's own."""
+    frame = _users_frame()
+    seen = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, *line_of((frame.f_code, frame.f_lasti)), registry=seen)
 
 
 def _is_numpys(frame: Any) -> bool:

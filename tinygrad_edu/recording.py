@@ -27,6 +27,7 @@ from .rules import (
     no_rule,
     rule,
 )
+from .scalars import warn_of_read, was_read
 from .state import current_state
 
 NO_KWARGS: Any = {}  # shared, never written to
@@ -197,6 +198,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             loose = True
             arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
+            if type(arg) is float and was_read(arg):
+                warn_of_read(function_name(fn))
             arrays.append(arg)
         elif isinstance(fn, np.ufunc):  # which takes lists for arrays
             return apply(fn, tuple(map(_as_array, args)), kwargs)
@@ -337,9 +340,9 @@ def _own_view(part: Any) -> Any:
 
 
 def pick(parts: Any, index: int) -> Any:
-    """Take one of the results of a function that returns several."""
+    """Take one of the results of a function that returns several; its gradient is that of one place."""
     return parts[index]
 
 
-rule(pick, lambda g, y, parts, index: tuple(g if i == index else None for i in range(len(parts))))
+rule(pick, lambda g, y, parts, index: {index: g})
 LEAF = Node(pick, CONSTANT)  # stands for "no call: a gradient is wanted here", in every leaf

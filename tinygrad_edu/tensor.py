@@ -18,6 +18,7 @@ from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_i
 from .rules import NoGradientRule, function_name, is_differentiable
 from .rules.indexing import getitem
 from .rules.shapes import astype
+from .scalars import remember, warn_if_taken
 from .state import current_trace, inside_transform, is_recording
 
 _call: Callable[..., "Tensor"] = apply
@@ -368,12 +369,13 @@ class Tensor(Recorded):
         return +self
 
     def item(self, *index: Any) -> Any:
-        """Return one element as a Python number.
+        """Return one element as a Python number, which no gradient follows.
 
         Raises:
             TypeError: it needs a gradient and is inside `grad`, `jvp`, ..., which would lose it.
         """
-        return self._values().item(*index)
+        number = self._values().item(*index)
+        return remember(number) if self.node is not None and is_recording() else number
 
     def tolist(self) -> Any:
         """Return the values as nested Python lists.
@@ -439,7 +441,12 @@ class Tensor(Recorded):
         return int(self._values())
 
     def __float__(self) -> float:
-        return float(self._values())
+        number = float(self._values())
+        if self.node is None or not is_recording():
+            return number
+        warn_if_taken()
+        remembered: float = remember(number)
+        return remembered
 
     def _values(self) -> Any:
         """Return the array to read numbers from; a function under a transform would lose their gradient."""
