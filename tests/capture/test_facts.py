@@ -18,6 +18,7 @@ ARGUMENTS: dict[Any, Any] = {  # further ones, where a function of X needs some
     **dict.fromkeys((np.reshape, np.resize), ((4, 3),)),
     **dict.fromkeys((np.split, np.array_split, np.repeat, np.tile, np.pad, np.argpartition), (1,)),
     **dict.fromkeys((np.expand_dims, np.rollaxis), (1,)),
+    np.lib.stride_tricks.sliding_window_view: ((2, 2),),
     **dict.fromkeys((np.swapaxes, np.moveaxis), (0, 1)),
     **dict.fromkeys((np.shares_memory, np.may_share_memory), (Y,)),
     **dict.fromkeys((np.squeeze, np.delete), (0,)),

@@ -234,9 +234,9 @@ def traced_in(value: Any) -> list[Traced]:
 
 
 def owner(array: Any) -> Any:
-    """Return the array that holds the memory that a view looks at."""
-    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
-        array = array.base
+    """Return what holds the memory that a view looks at; views of windows have something of NumPy's between."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
     return array
 
 
