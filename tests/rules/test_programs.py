@@ -1,8 +1,9 @@
-"""Random programs of a few calls each, from the whole table: all ways to differentiate one agree, and are right.
+"""Random programs of a few calls each, from the whole table: all ways to differentiate agree, and are right.
 
 What is measured is right by itself; where slopes do not exist, or numbers are infinite, the ways still agree.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -40,9 +41,9 @@ class Program:
     def __call__(self, x: Any) -> Any:
         state = np.tanh(x)
         for call, fn, case in self.calls:
+            mix = functools.partial(self.mixed, state)
             moved = [
-                tree_map(lambda leaf: self.mixed(leaf, state), arg) if self.moves(fn, case, i) else arg
-                for i, arg in enumerate(case.args)
+                tree_map(mix, arg) if self.moves(fn, case, i) else arg for i, arg in enumerate(case.args)
             ]
             for y in leaves(call(*moved, **case.kwargs)):
                 if getattr(y, "dtype", None) == np.float64 and np.size(y):
@@ -59,7 +60,7 @@ class Program:
         return named or rule.each is not None or rule.definition is not None
 
     @staticmethod
-    def mixed(leaf: Any, state: Any) -> Any:
+    def mixed(state: Any, leaf: Any) -> Any:
         if not is_floats(leaf):
             return leaf
         return leaf + REACH * np.reshape(state[np.arange(leaf.size) % SIZE], leaf.shape)

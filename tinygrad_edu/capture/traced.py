@@ -234,7 +234,7 @@ def traced_in(value: Any) -> list[Traced]:
 
 
 def owner(array: Any) -> Any:
-    """Return what holds the memory that a view looks at; views of windows have something of NumPy's between."""
+    """Return what holds the memory that a view looks at, which may be many views away."""
     while (base := getattr(array, "base", None)) is not None:
         array = base
     return array
