@@ -19,7 +19,7 @@ from .containers import leaves, matched, rebuild, tree_map
 from .forward import push
 from .keeping import kept_leaf
 from .recording import Node, apply, make, needs_gradient, next_serial, pick, tensors_in
-from .rules import Rule
+from .rules import CONSTANT, Rule
 from .state import call_recording, call_transforming, current_trace, inside_transform, is_recording
 from .tensor import Tensor
 
@@ -109,9 +109,11 @@ def _zero(y: Any) -> Any:
 
 def _variable(x: Any) -> Tensor:
     """Make a fresh variable with the value of `x`, connected to `x` where another transform follows it."""
-    if not (isinstance(x, Tensor) and x.node is not None):
-        x = Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
-    variable: Tensor = apply(np.positive, (x,))
+    if isinstance(x, Tensor) and x.node is not None:
+        connected: Tensor = apply(np.positive, (x,))
+        return connected
+    variable = Tensor(x.data if isinstance(x, Tensor) else x, requires_grad=True)
+    variable.node = Node(_variable, CONSTANT)  # of its own age, which tells it from Tensors from outside
     return variable
 
 

@@ -227,6 +227,8 @@ def test_a_formula_says_what_its_rule_computes(fn: Any, monkeypatch: pytest.Monk
     def check(case: Any) -> None:
         if fn is np.matmul and 1 in map(np.ndim, case.args):
             return  # the rule puts an axis in, and the formula does not show it
+        if fn in (np.std, np.var) and not (case.kwargs.get("keepdims") or case.kwargs.get("axis") is None):
+            return  # likewise
         if fn is np.vecdot and max(map(np.ndim, case.args)) > 1:
             return
         found = disagreements(fn, case)

@@ -327,7 +327,7 @@ def _axes_order(fn: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         return "other"
     axes = [int(axis) % ndim for axis in np.ravel(arrays_of(args[1:]))]
     if fn in PERMUTED:
-        return "same" if axes == [*range(ndim)] else "turned" if axes == [*range(ndim)][::-1] else "other"
+        return "same" if axes == [*range(ndim)] else "turned" if axes == [1, 0] else "other"
     return "same" if axes[0] == axes[1] else "turned" if sorted(axes) == [ndim - 2, ndim - 1] else "other"
 
 
