@@ -4,6 +4,7 @@ A place is a code object and an instruction in it, which cost little to remember
 from them when somebody asks.
 """
 
+import linecache
 import os
 import sys
 import warnings
@@ -31,6 +32,14 @@ def is_ours(module: str | None) -> bool:
     (True, False, False)
     """
     return (module or "").partition(".")[0] == __name__.partition(".")[0]
+
+
+def expression_at(place: Place) -> str:
+    """Return the text of the expression that an instruction was compiled from, or of its first line."""
+    code, instruction = place
+    first, last, start, end = list(code.co_positions())[instruction // 2]
+    line = linecache.getline(code.co_filename, first or 0).encode()  # columns count bytes
+    return line[start : end if first == last else None].decode(errors="replace").strip()
 
 
 def line_of(place: Place) -> tuple[str, int]:

@@ -5,13 +5,11 @@ take one without asking; and a number that was read and then meets a Tensor in a
 Both warn, once for each line. (Inside a transform reading a number raises, see `Tensor.item`.)
 """
 
-import linecache
 import re
 import sys
-from types import CodeType
 from typing import Any
 
-from .callsites import internal, warn
+from .callsites import Place, expression_at, internal, warn
 
 _ASKS = re.compile(r"(?<![\w.])(float|int|complex|round)\b|%|format|\bis(nan|inf|finite|close)\b")
 _KEPT = 64  # how many numbers are remembered: one that meets a Tensor does so soon after it was read
@@ -43,7 +41,7 @@ def warn_if_taken() -> None:
     code = frame.f_code
     place = code.co_filename, code.co_firstlineno, frame.f_lasti
     if place not in _taken:
-        _taken[place] = "" if internal[code.co_filename] else _taken_by(code, frame.f_lasti)
+        _taken[place] = "" if internal[code.co_filename] else _taken_by((code, frame.f_lasti))
     if expression := _taken[place]:
         warn(
             f"{expression} takes a number out of a Tensor that needs a gradient, and no gradient follows it; "
@@ -62,9 +60,7 @@ def warn_of_read(name: str) -> None:
     )
 
 
-def _taken_by(code: CodeType, instruction: int) -> str:
-    """Return the expression that an instruction is of (or its first line), unless it asks for a number."""
-    first, last, start, end = list(code.co_positions())[instruction // 2]
-    line = linecache.getline(code.co_filename, first or 0).encode()  # columns count bytes
-    expression = line[start : end if first == last else None].decode(errors="replace").strip()
+def _taken_by(place: Place) -> str:
+    """Return the expression that takes a number there, unless it asks for one."""
+    expression = expression_at(place)
     return "" if _ASKS.search(expression) else expression

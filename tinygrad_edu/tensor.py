@@ -53,6 +53,7 @@ def _own(data: Any, dtype: Any = None) -> Any:
     if hasattr(data, "mask"):
         raise TypeError("a masked array would lose its mask; fill it first, or use where=")
     if hasattr(data, "__array_function__") and not isinstance(data, np.ndarray):
+        data = data if hasattr(data, "dtype") else np.positive(data)  # a number under capture
         return data if dtype is None else data.astype(dtype)
     repeated = 0 in getattr(data, "strides", ())  # as by broadcasting: its memory has no order to keep
     array = np.array(data, dtype=dtype, order="C" if repeated else "K")

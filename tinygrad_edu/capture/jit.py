@@ -24,10 +24,11 @@ from ..transforms import forgetful_node
 from .arguments import Connected, Out, describe, outputs_of, traced_argument
 from .driver import MISSED, Prepared
 from .emit import emit
-from .guards import Guard, Link, links, tensors_below
+from .guards import Guard
 from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
+from .surroundings import Link, Surroundings
 from .trace import Foreign, Trace, trace
 from .traced import CaptureError, Traced, refuse
 
@@ -121,18 +122,16 @@ class Jitted:
             names.update((value, value.name or "x") for value in given)
             return outputs_of(self.function(*traced_arrays, **named), tracing)
 
-        around = links(self.function)
-        roots = [*args, *kwargs.values(), getattr(self.function, "__self__", None)]
-        ways, generators, holders = tensors_below(self.function, roots)
+        around = Surroundings(self.function, [*args, *kwargs.values()])
         self.refused = True  # until it is done
         try:
-            record = trace(run, generators)
+            record = trace(run, around.generators)
         except Exception as error:  # NumPy may have put an error of its own in place of ours
             raise _capture_error(error) or error  # noqa: B904
         finally:
-            variables = [_Variable(link) for link in around]
-            changed = [held.changed() for held in holders] + [variable.changed() for variable in variables]
-            changed = [place for place in changed if place is not None]
+            variables = [_Variable(link) for link in around.variables]
+            places = [*(held.changed() for held in around.held), *(one.changed() for one in variables)]
+            changed = [place for place in places if place is not None]
         if changed:
             raise refuse(
                 f"changing {changed[0]}", "keep what changes in Tensors, and change them with assign"
@@ -148,8 +147,9 @@ class Jitted:
             out.lent = source is not None and source.kind == "argument"
         emitted = EMITTER(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
-        found = [*around, *(link for key, way in ways.items() if key in read for link in way)]
-        guard = Guard(found, program.tensors, program.facts)
+        ways = [link for key, way in around.ways.items() if key in read for link in way]
+        found = [*around.variables, *around.named, *ways]
+        guard = Guard(found, around.arrays, program.tensors, program.facts)
         plain = None if kwargs else args
         prepared = Prepared(without_examples(program), emitted, template, guard, plain)
         self.refused = False

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..containers import leaves, structure, tree_map
 from ..rules.shapes import astype
-from .facts import SHEET, Function, facts, is_elementwise
+from .facts import SHEET, facts, is_elementwise
 from .program import Program, example, kind, reads
 from .trace import Call, Draw
 from .traced import PLAIN, Traced, traced_in
@@ -124,10 +124,10 @@ def smaller(call: Call) -> Any:
         return args[0]  # values do not change, so that a copy is as good as the original
     if fn is astype and isinstance(args[0], Traced) and args[0].dtype == args[1]:
         return args[0]
-    if fn in (np.transpose, np.swapaxes) and isinstance(args[0], Traced) and args[0].call is not None:
-        inner = args[0].call
-        if inner.fn is fn and inner.args[1:] == args[1:] and _undoes_itself(fn, args):
-            return inner.args[0]
+    if call.lender is args[0] and args[0].call is not None and args[0].call.lender is not None:
+        looked_at = args[0].call.lender
+        if _same_view(looked_at, out):  # as of axes that were moved, and moved back
+            return looked_at
     if is_elementwise(fn) and not call.kwargs:
         call.args = args = _unspread(call)
         # complex numbers are left alone: (inf + 0j) * 1 has a NaN in it
@@ -173,12 +173,10 @@ def _is_one(value: Any) -> bool:
     return (type(value) in (int, float) and value == 1) or (isinstance(value, np.generic) and value == 1)
 
 
-def _undoes_itself(fn: Function, args: Any) -> bool:
-    """Tell whether a change of axes, made twice, leaves them as they were."""
-    if fn is np.swapaxes:
-        return True
-    axes = args[1] if len(args) > 1 else None
-    return axes is None or all(axes[axes[i]] == i for i in range(len(axes)) if min(axes) >= 0)
+def _same_view(value: Traced, out: Traced) -> bool:
+    """Tell whether a view looks at the same memory, in the same way, as an array that it is a view of."""
+    a, b = value.example, out.example
+    return _same_kind(value, out) and a.__array_interface__["data"] == b.__array_interface__["data"]
 
 
 def _unspread(call: Call) -> tuple[Any, ...]:

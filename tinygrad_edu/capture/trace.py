@@ -16,6 +16,7 @@ import numpy as np
 
 from ..callsites import users_place
 from ..containers import like, tree_map
+from ..keeping import kept_leaf
 from ..recording import LEAF, NO_KWARGS, Node, make, next_serial
 from ..rules import FILLS, IN_PLACE, REFUSED, function_name
 from ..rules.indexing import getitem, is_basic
@@ -57,11 +58,6 @@ class Input(NamedTuple):
 
     kind: str
     origin: Any
-
-
-def _kept(value: Any) -> Any:
-    """Copy the arrays in an argument: the function may write something else into them afterwards."""
-    return tree_map(lambda leaf: leaf.copy(order="K") if type(leaf) is np.ndarray else leaf, value)
 
 
 def _lender(call: Call, value: Any) -> Traced | None:
@@ -230,7 +226,8 @@ class Trace:
         value = fn(*examples_of(args), **examples_of(kwargs))
         if facts(fn).static and not (fn is np.full_like and traced_in(args[1:])):
             return value
-        return self.record(Call(fn, _kept(args), _kept(dict(kwargs)), users_place(), self.node), value)
+        args, kwargs = tree_map(kept_leaf, args), tree_map(kept_leaf, dict(kwargs))
+        return self.record(Call(fn, args, kwargs, users_place(), self.node), value)
 
     def record(self, call: Call, value: Any) -> Any:
         """Write a call down; return a traced array for its result, or for each of its results."""

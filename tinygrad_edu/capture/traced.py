@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..callsites import line_of, users_place
+from ..callsites import expression_at, line_of, users_place
 from ..containers import leaves, tree_map
 from ..recording import Recorded
 from ..rules import function_name
@@ -216,10 +216,14 @@ class Traced:
         return self.__format__("")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        expression = expression_at(users_place()) or "np.asarray(...)"
+        picks = expression.endswith("]") and not expression.startswith("[")
         raise refuse(
-            "np.asarray(...) of a value that only a call will have",
-            "use NumPy's functions on it as it is (np.stack([a, b]) joins arrays, x * np.ones(shape) fills "
-            "one), or make the function that needs a plain array a primitive with @tg.opaque",
+            f"{expression} needs a plain array, and there is a value in it that only a call will have",
+            "make what is picked from a Tensor, once and outside:  X = tg.Tensor(X),  and then  X[index]"
+            if picks or "take(" in expression
+            else "use NumPy's functions on it as it is (np.stack and np.block join arrays, x * np.ones(shape)"
+            " fills one), or make the function that needs a plain array a primitive with @tg.opaque",
         )
 
 

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ..recording import Recorded
+from ..tracing import concrete_values
+
 
 def one_hot(labels: Any, classes: int) -> Any:
     """Return labels as one-hot vectors: 1 in the place of the label, 0 elsewhere.
@@ -26,13 +29,16 @@ def one_hot(labels: Any, classes: int) -> Any:
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    integers = np.asarray(labels)
+    integers = labels.data if isinstance(labels, Recorded) else labels
+    if not hasattr(integers, "__array_function__"):  # a list, say, and no array under capture
+        integers = np.asarray(integers)
     if integers.dtype.kind not in "iu" and integers.size:
         raise TypeError(
             f"one_hot needs integer labels, and these are {integers.dtype}; "
             "write labels.astype(int) if they are whole numbers"
         )
-    wrong = integers[(integers < 0) | (integers >= classes)]
+    values = concrete_values(integers)
+    wrong = np.empty(0) if values is None else values[(values < 0) | (values >= classes)]
     if wrong.size:
         raise ValueError(
             f"one_hot with {classes} classes needs labels 0 to {classes - 1}, and got {wrong[0]}"

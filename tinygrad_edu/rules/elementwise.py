@@ -216,7 +216,7 @@ def last_true(conditions: Any, choices: Any, default: Any) -> Any:
 def pieces(x: Any, conditions: Any, functions: Any, args: Any, how: Any) -> Any:
     """Evaluate each function of a piecewise definition where its condition holds, and nowhere else."""
     conditions = list(conditions) if np.ndim(conditions[0]) == np.ndim(x) else [conditions]
-    masks = [np.broadcast_to(np.asarray(condition, bool), np.shape(x)) for condition in conditions]
+    masks = [np.broadcast_to(np.logical_or(condition, False), np.shape(x)) for condition in conditions]
     if len(functions) == len(masks) + 1:
         masks.append(~np.any(masks, axis=0))
     total = np.zeros_like(x)
@@ -239,10 +239,16 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
     before = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(len(xp) - 2, 0))
     after = np.minimum(before + 1, len(xp) - 1)
-    slope = (fp[after] - fp[before]) / nonzero(xp[after] - xp[before])
-    inner = slope * (x - xp[before]) + fp[before]
+    x_before, y_before = at_places(xp, before), at_places(fp, before)
+    slope = (at_places(fp, after) - y_before) / nonzero(at_places(xp, after) - x_before)
+    inner = slope * (x - x_before) + y_before
     low = np.where(x < xp[0], fp[0] if left is None else left, inner)
     return np.where(x > xp[-1], fp[-1] if right is None else right, low)
+
+
+def at_places(values: Any, places: Any) -> Any:
+    """Return ``values[places]``, by a function that any kind of places can take over."""
+    return np.reshape(np.take_along_axis(values, np.ravel(places), 0), np.shape(places))
 
 
 define(np.interp, interp)
