@@ -414,13 +414,14 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
     Results that differ by more than `rtol` of themselves show that it is no function of its inputs alone.
     """
     arrays = [x.data for x in inputs]
+    recorded = call_transforming if inside_transform() else functools.partial(call_recording, True)
 
     def run_again(g: Any, y: Any, _: Any) -> list[Any]:
         if any(x.data is not array for x, array in zip(inputs, arrays, strict=True)):
             raise RuntimeError(
                 "a Tensor used inside checkpoint or jit was assigned new values before its gradient"
             )
-        results = leaves(call_recording(True, call))
+        results = leaves(recorded(call))
         outputs = [out for out in results if isinstance(out, Tensor) and out.node is not None]
         before = y.data if isinstance(y, Tensor) else y
         for a, b in zip(outputs, before, strict=True) if current_trace() is None else ():
