@@ -414,7 +414,7 @@ def forgetful_node(f: Function, call: Function, inputs: list[Any], rtol: float =
     Results that differ by more than `rtol` of themselves show that it is no function of its inputs alone.
     """
     arrays = [x.data for x in inputs]
-    recorded = call_transforming if inside_transform() else functools.partial(call_recording, True)
+    recorded: Any = call_transforming if inside_transform() else functools.partial(call_recording, True)
 
     def run_again(g: Any, y: Any, _: Any) -> list[Any]:
         if any(x.data is not array for x, array in zip(inputs, arrays, strict=True)):
