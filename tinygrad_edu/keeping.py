@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .containers import LEAVES, children, tree_map
+from .containers import tree_map
 from .rules import function_name
 
 LARGE = 1 << 26  # bytes; copying more would take too much memory
@@ -36,15 +36,19 @@ class Watched(NamedTuple):
         )
 
 
-def keep(node: Any, arrays: list[Any]) -> None:
-    """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later."""
+def keep(node: Any, arrays: list[Any], others: list[int]) -> None:
+    """Let a call read and keep copies of arrays that are not ours, where its rule reads them again later.
+
+    `others` are the positions of arguments that may be such arrays, or containers of them.
+    """
     read = node.rule.read
-    for i, arg in enumerate(node.args):
+    for i in others:
+        if i not in read:
+            continue
         array = arrays[i]
         if type(array) is not np.ndarray:
-            if type(array) not in LEAVES and i in read and children(array) is not None:
-                arrays[i] = tree_map(kept_leaf, array)
-        elif i in read and (arg is array or (arg.node is None and may_change(array))):
+            arrays[i] = tree_map(kept_leaf, array)
+        elif array is node.args[i] or may_change(array):
             if array.nbytes > LARGE and may_be_hashed(array):
                 node.watched = (*node.watched, Watched(i, array, fingerprint(array)))
             else:

@@ -185,17 +185,18 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     """
     state = current_state()
     trace = state.trace
-    needed = has_containers = loose = False
-    arrays = []
+    needed = has_containers = False
+    arrays: list[Any] = []
+    others = []  # positions of arrays that are not ours, or may not be
     for arg in args:
         if isinstance(arg, Recorded):
             if arg.node is None:
-                loose = True
+                others.append(len(arrays))
             else:
                 needed = True
             arrays.append(arg._data if trace is None else trace.value(arg))
         elif type(arg) is np.ndarray:
-            loose = True
+            others.append(len(arrays))
             arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
             if type(arg) is float and was_read(arg):
@@ -205,6 +206,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             return apply(fn, tuple(map(_as_array, args)), kwargs)
         else:
             needed, has_containers = needed or needs_gradient(arg), True
+            others.append(len(arrays))
             arrays.append(unwrap(arg))
     if kwargs:
         if state.recording and needs_gradient(kwargs):
@@ -227,8 +229,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    if trace is None and (loose or has_containers or kwargs):
-        keep(node, arrays)
+    if trace is None and (others or kwargs):
+        keep(node, arrays, others)
     value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if recipe.saves:
         value, node.saved = value

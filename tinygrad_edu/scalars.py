@@ -7,6 +7,7 @@ Both warn, once for each line. (Inside a transform reading a number raises, see 
 
 import re
 import sys
+from types import CodeType
 from typing import Any
 
 from .callsites import Place, expression_at, internal, warn
@@ -14,7 +15,7 @@ from .callsites import Place, expression_at, internal, warn
 _ASKS = re.compile(r"(?<![\w.])(float|int|complex|round)\b|%|format|\bis(nan|inf|finite|close)\b")
 _KEPT = 64  # how many numbers are remembered: one that meets a Tensor does so soon after it was read
 _read: dict[int, float] = {}  # by id, which stays theirs as long as they are kept
-_taken: dict[tuple[str, int, int], str] = {}  # what was found out about a place in the user's code
+_taken: dict[int, tuple[CodeType, dict[int, str]]] = {}  # what was found out, by the code's id, and the place
 
 
 class ScalarWarning(UserWarning):
@@ -38,11 +39,12 @@ def was_read(number: float) -> bool:
 def warn_if_taken() -> None:
     """Warn where the user's line did not ask for the number that ``__float__`` of a Tensor gives."""
     frame: Any = sys._getframe(2)
-    code = frame.f_code
-    place = code.co_filename, code.co_firstlineno, frame.f_lasti
-    if place not in _taken:
-        _taken[place] = "" if internal[code.co_filename] else _taken_by((code, frame.f_lasti))
-    if expression := _taken[place]:
+    code, instruction = frame.f_code, frame.f_lasti
+    _, expressions = _taken.get(id(code)) or _taken.setdefault(id(code), (code, {}))
+    if instruction not in expressions:
+        ours = internal[code.co_filename]
+        expressions[instruction] = "" if ours else _taken_by((code, instruction))
+    if expression := expressions[instruction]:
         warn(
             f"{expression} takes a number out of a Tensor that needs a gradient, and no gradient follows it; "
             "use NumPy's function (np.sin for math.sin, np.stack for a list of Tensors), or write "

@@ -185,12 +185,12 @@ class Optimizer(Versioned, Configured):
         moved: list[Memory] = []
         shrinkage = None if plain or not self.weight_decay else self.weight_decay * rate
         steps: dict[Any, Any] = {}  # the number of this step, by how many were missed
-        tracing = current_trace() is not None
+        tracing, memories = current_trace() is not None, self._memories
         for param in parameters:
             gradient = param.grad
             if gradient is None or param.node is None:
                 continue
-            memory = self._memories.get(id(param)) or self._remember(param)
+            memory = memories.get(id(param)) or self._remember(param)
             missed: Any = memory.missed
             if tracing:
                 missed = missed, advanced(memory, "missed")
