@@ -4,6 +4,7 @@ import copy
 import math
 import operator
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -249,6 +250,25 @@ def test_scalars_turn_into_python_numbers() -> None:
         operator.index(x)
     with pytest.raises(TypeError):
         float(Tensor([1.0, 2.0]))
+
+
+def test_lists_of_tensors_name_what_joins_them() -> None:
+    t, a = Tensor(0.3, requires_grad=True), Tensor([1.0, 2.0], requires_grad=True)
+    calls: dict[str, Callable[[], Any]] = {
+        "np.array([[t, -np.sin(t)], [np.sin(t), t]])": lambda: np.array([[t, -np.sin(t)], [np.sin(t), t]]),
+        "np.asarray([a, a])": lambda: np.asarray([a, a]),
+        "np.sum([a, a])": lambda: np.sum([a, a]),
+        "np.r_[a, a]": lambda: np.r_[a, a],
+        "np.vectorize(abs)(a)": lambda: np.vectorize(abs)(a),
+    }
+    for expression, call in calls.items():
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value).startswith(f"{expression:.60} would drop the gradient")
+        assert "np.stack([a, b])" in str(caught.value)
+        assert "np.block(" in str(caught.value)
+    rotation = np.block([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    assert_same(rotation, [[math.cos(0.3), -math.sin(0.3)], [math.sin(0.3), math.cos(0.3)]])
 
 
 def test_item_tolist_numpy_len_iter() -> None:

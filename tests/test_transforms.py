@@ -244,6 +244,14 @@ def test_hooks_see_and_change_gradients():
         (lambda: tg.grad(np.sum, argnums=1)(X), "argnums"),
         (lambda: tg.grad(np.sum, argnums=())(X), "argnums"),
         (lambda: tg.jvp(np.sin, (X,), (A,)), "tangent"),
+        (lambda: tg.jvp(np.sin, X, X), r"jvp\(f, \(x,\), \(v,\)\)"),
+        (lambda: tg.grad(np.sum, argnums="x")(X), "counts positional arguments"),
+        (
+            lambda: tg.grad(lambda d: d["a"] * d["n"][0])({"a": 1.0, "n": [3]}),
+            r"argument 0\['n'\]\[0\] is 3, ",
+        ),
+        (lambda: tg.grad(lambda d: d["a"])({"a": 1.0, "n": None}), r"argument 0\['n'\] is None"),
+        (lambda: tg.grad(lambda d: d["a"])({"a": 1.0, "n": "relu"}), r"argument 0\['n'\] is 'relu'"),
         (lambda: tg.vjp(np.sin, X)[1](A), "pullback"),
     ],
 )

@@ -47,7 +47,7 @@ def warn_if_taken() -> None:
     if expression := expressions[instruction]:
         warn(
             f"{expression} takes a number out of a Tensor that needs a gradient, and no gradient follows it; "
-            "use NumPy's function (np.sin for math.sin, np.stack for a list of Tensors), or write "
+            "use NumPy's function (np.sin for math.sin), or np.stack([a, b]) instead of out[0] = a; write "
             "float(w.detach()) if only the number is meant",
             ScalarWarning,
         )

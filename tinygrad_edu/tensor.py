@@ -13,6 +13,7 @@ import numpy as np
 
 from .at import At
 from .backward import backward
+from .callsites import expression_at, users_place
 from .keeping import may_change
 from .recording import LEAF, Recorded, apply, make, pick, results_are, tensors_in
 from .rules import NoGradientRule, function_name, is_differentiable
@@ -419,12 +420,13 @@ class Tensor(Recorded):
     def _unconnected(self) -> Any:
         """Return the array of a Tensor that needs no gradient; of one that does, it would lose it."""
         if self.node is not None:
+            expression = expression_at(users_place()) or "turning a Tensor into a plain array"
             raise TypeError(
-                "turning a Tensor that needs a gradient into a plain array would drop its gradient; "
-                "use np.stack([...]) to join Tensors, np.broadcast_to(t, shape) for np.full(shape, t), or "
-                "tensor.detach() if no gradient should flow. (Other "
-                "libraries' functions may do so inside; SciPy's softmax, log_softmax and logsumexp are in "
-                "tinygrad_edu.special)"
+                f"{expression:.60} would drop the gradient of a Tensor that needs one; use "
+                "np.stack([a, b]) or np.block([[a, b], [c, d]]) to join Tensors, x.at[index].set(t) to write "
+                "one into an array, np.broadcast_to(t, shape) for np.full(shape, t), or t.detach() if no "
+                "gradient should flow. (Other libraries' functions may take plain arrays inside; SciPy's "
+                "softmax, log_softmax and logsumexp are in tinygrad_edu.special)"
             )
         return self.data
 
@@ -454,7 +456,8 @@ class Tensor(Recorded):
         if self.node is not None and inside_transform():
             raise TypeError(
                 "turning a Tensor into a Python number inside grad, jvp, ... would drop its gradient; use "
-                "NumPy's functions (np.sin, not math.sin), or x.detach() if no gradient should flow"
+                "NumPy's functions (np.sin, not math.sin), np.stack([a, b]) instead of out[0] = a; or "
+                "x.detach() if no gradient should flow"
             )
         return self.data
 

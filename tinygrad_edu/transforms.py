@@ -15,11 +15,11 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 
 from .backward import pull
-from .containers import leaves, matched, rebuild, tree_map
+from .containers import leaves, matched, paths, rebuild, tree_map
 from .forward import push
 from .keeping import kept_leaf
 from .recording import Node, apply, make, needs_gradient, next_serial, pick, tensors_in
-from .rules import CONSTANT, Rule
+from .rules import CONSTANT, Rule, is_differentiable
 from .state import call_recording, call_transforming, current_trace, inside_transform, is_recording
 from .tensor import Tensor
 
@@ -37,6 +37,8 @@ class _Run:
 
     def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: ArgNums):
         self.single = isinstance(argnums, int)
+        if isinstance(argnums, str) or not all(isinstance(n, int) for n in np.atleast_1d(argnums).tolist()):
+            raise TypeError(f"argnums counts positional arguments from 0: an int or several, not {argnums!r}")
         numbers = [argnums] if isinstance(argnums, int) else list(argnums)
         wrong = [n for n in numbers if not -len(args) <= n < len(args)]
         if wrong or not numbers:
@@ -98,9 +100,23 @@ def _run_on_variables(f: Function, args: Sequence[Any], kwargs: Any, numbers: Se
     """Call a function with variables for some of its arguments; return them, its result, a serial between."""
     given = list(args)
     for n in numbers:
+        _check_floats(args[n], n)
         given[n] = tree_map(_variable, args[n])
     now = next_serial()
     return given, f(*given, **kwargs), now
+
+
+def _check_floats(arg: Any, n: int) -> None:
+    """Refuse what has no derivative among the leaves of an argument, and say where it is."""
+    for path, leaf in paths(arg):
+        if hasattr(leaf, "__array_function__") and not hasattr(leaf, "dtype"):
+            continue  # a number under capture, which `Tensor` looks at
+        if not is_differentiable(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype):
+            place = f"argument {n}" + "".join(f"[{key!r}]" for key in path)
+            raise TypeError(
+                f"{place} is {leaf!r:.40}, and derivatives are for floating-point numbers; write floats (1.0 "
+                "instead of 1), or give what is no float by another argument or a variable around f"
+            )
 
 
 def _zero(y: Any) -> Any:
@@ -243,6 +259,8 @@ def jvp(f: Function, xs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, A
     >>> print(y, slope)
     0.0 2.0
     """
+    if not (isinstance(xs, (list, tuple)) and isinstance(tangents, (list, tuple))):
+        raise TypeError("jvp takes arguments and tangents as tuples, also one of each: jvp(f, (x,), (v,))")
     xs, tangents = tuple(xs), tuple(tangents)
     given = matched(xs, tangents, "jvp needs a tangent")
     recorded = _Run(f, xs, {}, tuple(range(len(xs)))).joined(*given)
