@@ -25,12 +25,13 @@ from .arguments import Connected, Out, describe, outputs_of, traced_argument
 from .driver import MISSED, Prepared
 from .emit import emit
 from .guards import Guard
+from .outside import with_traced_arrays
 from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
 from .surroundings import Link, Surroundings
 from .trace import Foreign, Trace, trace
-from .traced import CaptureError, Traced, refuse
+from .traced import CaptureError, Picking, Traced, refuse
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
 EMITTER: Emitter = emit  # another one would be put here
@@ -107,6 +108,16 @@ class Jitted:
         return found
 
     def _prepare(self, args: Any, kwargs: Any) -> Prepared:
+        """Make the program, if need be of a copy of the function that finds traced arrays around it."""
+        try:
+            return self._prepare_by(lambda tracing: self.function, args, kwargs)
+        except Picking as picking:
+            try:
+                return self._prepare_by(functools.partial(with_traced_arrays, self.function), args, kwargs)
+            except CaptureError:
+                raise picking from None
+
+    def _prepare_by(self, function: Callable[[Trace], Any], args: Any, kwargs: Any) -> Prepared:
         """Make the program: trace a run, simplify what was written down, and write it out."""
         names: dict[Traced, str] = {}
         if self.compiled:
@@ -120,7 +131,7 @@ class Jitted:
             named = {key: traced_argument(value, counter, tracing, key) for key, value in kwargs.items()}
             given = [value for value, source in tracing.inputs.items() if source.kind == "argument"]
             names.update((value, value.name or "x") for value in given)
-            return outputs_of(self.function(*traced_arrays, **named), tracing)
+            return outputs_of(function(tracing)(*traced_arrays, **named), tracing)
 
         around = Surroundings(self.function, [*args, *kwargs.values()])
         self.refused = True  # until it is done

@@ -123,7 +123,7 @@ class Surroundings:
             if "opaque" in vars(fn):
                 continue  # which is called anew on each call
             if not is_ours(fn.__module__):
-                self._names.update(_names(fn.__code__))
+                self._names.update(names_in(fn.__code__))
             for default in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()):
                 self._visit(default, [])
             for link in _named_by(fn):
@@ -228,16 +228,17 @@ def _named_by(fn: types.FunctionType) -> list[Link]:
         except ValueError:  # not assigned yet
             continue
     if (fn.__module__ or "").partition(".")[0] not in ("tinygrad_edu", "numpy"):
-        names = _names(fn.__code__)
+        names = names_in(fn.__code__)
         found += [
             Link(fn.__globals__, name, fn.__globals__[name]) for name in names if name in fn.__globals__
         ]
     return found
 
 
-def _names(code: types.CodeType) -> list[str]:
+def names_in(code: types.CodeType) -> list[str]:
+    """List the names in a code object, and in those inside it."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    return list(dict.fromkeys([*code.co_names, *(name for c in inner for name in _names(c))]))
+    return list(dict.fromkeys([*code.co_names, *(name for c in inner for name in names_in(c))]))
 
 
 def _rules_of(fn: Any) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..callsites import expression_at, line_of, users_place
 from ..containers import leaves, tree_map
-from ..recording import Recorded
+from ..recording import Recorded, apply
 from ..rules import function_name
 from ..rules.indexing import getitem
 from ..rules.shapes import astype
@@ -30,10 +30,14 @@ class CaptureError(RuntimeError):
     """Raised when a function does what a program cannot; names the line and what to write instead."""
 
 
-def refuse(what: str, instead: str) -> CaptureError:
+class Picking(CaptureError):
+    """Raised where a plain array is indexed by a traced one; see `outside`."""
+
+
+def refuse(what: str, instead: str, kind: type[CaptureError] = CaptureError) -> CaptureError:
     """Make the error that says what cannot be captured, on which of the user's lines, and what to write."""
     file, line = line_of(users_place())
-    error = CaptureError(f"{file}:{line}: {what} under jit; {instead}")
+    error = kind(f"{file}:{line}: {what} under jit; {instead}")
     tracing: Any = current_trace()
     if tracing is not None:
         tracing.refused = tracing.refused or error
@@ -114,6 +118,8 @@ class Traced:
         return self._trace.call(func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
+        if any(isinstance(part, Recorded) for part in leaves(index)):
+            return apply(getitem, (self, index))
         return self._trace.call(getitem, (self, index))
 
     def __iter__(self) -> Iterator[Any]:
@@ -217,12 +223,17 @@ class Traced:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         expression = expression_at(users_place()) or "np.asarray(...)"
-        picks = expression.endswith("]") and not expression.startswith("[")
+        what = f"{expression} needs a plain array, and there is a value in it that only a call will have"
+        if (expression.endswith("]") and not expression.startswith("[")) or "take(" in expression:
+            raise refuse(
+                what,
+                "make what is picked from a Tensor, once and outside:  X = tg.Tensor(X)  and  X[index]  "
+                "(for np.eye(n)[labels] there is tg.data.one_hot(labels, n))",
+                Picking,
+            )
         raise refuse(
-            f"{expression} needs a plain array, and there is a value in it that only a call will have",
-            "make what is picked from a Tensor, once and outside:  X = tg.Tensor(X),  and then  X[index]"
-            if picks or "take(" in expression
-            else "use NumPy's functions on it as it is (np.stack and np.block join arrays, x * np.ones(shape)"
+            what,
+            "use NumPy's functions on it as it is (np.stack and np.block join arrays, x * np.ones(shape)"
             " fills one), or make the function that needs a plain array a primitive with @tg.opaque",
         )
 
