@@ -6,10 +6,11 @@ objects have declared (see `tracing`).
 
 import functools
 from collections.abc import Iterable
+from types import MethodType
 from typing import Any
 
 from ..recording import LEAF
-from .surroundings import PLAIN, Link
+from .surroundings import ABSENT, CELL, FEW, PLAIN, Link
 from .trace import Fact, Lifted
 
 
@@ -22,17 +23,16 @@ class Guard:
     def __init__(
         self,
         found: Iterable[Link],
+        sizes: Iterable[Any],
         arrays: Iterable[Any],
         tensors: Iterable[Lifted],
         facts: Iterable[Fact],
     ):
         self.world: dict[str, Any] = {"same": _same}
-        found = list(found)
-        links = dict.fromkeys(_hashable(link) for link in found)
-        holders = {id(link.holder): link.holder for link in found if isinstance(link.holder, list)}
-        self.tests = [self._link(*(by.value for by in link)) for link in links]
-        self.tests += [f"len({self.name(holder)}) == {len(holder)}" for holder in holders.values()]
-        self.tests += [f"{self.name(a)}.tobytes() == {self.name(a.tobytes())}" for a in arrays]
+        places = {(id(link.holder), _Key(link.key)): link for link in found}
+        self.tests = [self._link(*link) for link in places.values()]
+        self.tests += [self._size(holder) for holder in sizes]
+        self.tests += [self._array(array) for array in arrays]
         self.tests += [self._tensor(lifted) for lifted in tensors]
         about: dict[int, list[Fact]] = {}
         for fact in facts:
@@ -50,13 +50,25 @@ class Guard:
 
     def _link(self, holder: Any, key: Any, value: Any) -> str:
         at = repr(key) if type(key) in (int, str) else self.name(key)
-        place = f"{self.name(holder)}.cell_contents" if key is None else f"{self.name(holder)}[{at}]"
+        if value is ABSENT:
+            return f"{at} not in {self.name(holder)}"
+        place = f"{self.name(holder)}.cell_contents" if key is CELL else f"{self.name(holder)}[{at}]"
         kept = self.name(value)
-        return (
-            f"({place} is {kept} or same({place}, {kept}))"
-            if isinstance(value, PLAIN)
-            else f"{place} is {kept}"
-        )
+        if issubclass(type(value), PLAIN):
+            return f"({place} is {kept} or same({place}, {kept}))"
+        if type(value) is MethodType:  # a new one each time
+            return f"({place} is {kept} or {place} == {kept})"
+        return f"{place} is {kept}"
+
+    def _size(self, holder: Any) -> str:
+        if isinstance(holder, (list, dict)) or len(holder) > FEW:
+            return f"len({self.name(holder)}) == {len(holder)}"
+        return f"{self.name(holder)} == {self.name(holder.copy())}"
+
+    def _array(self, array: Any) -> str:
+        a = self.name(array)
+        shape, dtype, content = map(self.name, (array.shape, array.dtype, array.tobytes()))
+        return f"{a}.shape == {shape} and {a}.dtype == {dtype} and {a}.tobytes() == {content}"
 
     def _tensor(self, lifted: Lifted) -> str:
         tensor, node = self.name(lifted.tensor), self.name(LEAF) if lifted.node is LEAF else None
@@ -81,11 +93,11 @@ class Guard:
     def guarded(self, otherwise: str) -> list[str]:
         """Write the lines that return something where the test fails."""
         lines = [f" if not ({test}): return {otherwise}" for test in self.tests]
-        return ["try:", *lines, " pass", f"except (LookupError, ValueError): return {otherwise}"]
+        return ["try:", *lines, " pass", f"except Exception: return {otherwise}"]
 
 
-class _By:
-    """Compares by identity what a link consists of."""
+class _Key:
+    """Compares keys by what they are: True is not 1, and what cannot be hashed is itself."""
 
     __slots__ = ("value",)
 
@@ -93,16 +105,13 @@ class _By:
         self.value = value
 
     def __hash__(self) -> int:
-        return id(self.value) if not isinstance(self.value, PLAIN) else hash(self.value)
+        return hash(self.value) if type(self.value) in (int, str) else id(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _By) and (
-            self.value is other.value or (isinstance(self.value, PLAIN) and self.value == other.value)
-        )
-
-
-def _hashable(link: Link) -> tuple[_By, _By, _By]:
-    return _By(link.holder), _By(link.key), _By(link.value)
+        if not isinstance(other, _Key):
+            return False
+        plain = type(self.value) is type(other.value) and type(self.value) in (int, str)
+        return self.value is other.value or (plain and self.value == other.value)
 
 
 def _same(now: Any, before: Any) -> bool:

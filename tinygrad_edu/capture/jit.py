@@ -29,7 +29,7 @@ from .outside import with_traced_arrays
 from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
-from .surroundings import Link, Surroundings
+from .surroundings import CELL, Link, Surroundings
 from .trace import Foreign, Trace, trace
 from .traced import CaptureError, Picking, Traced, refuse
 
@@ -56,10 +56,15 @@ class Jitted:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
-        bound = Jitted(self.function.__get__(instance), self.compiled)
+        place = f"jit of {self.name}"  # no name that code can have, so that nothing is hidden by it
+        kept, bound = getattr(instance, "__dict__", {}), self.function.__get__(instance)
+        found = kept.get(place)
+        if found is not None and found.function == bound:
+            return found
+        found = Jitted(bound, self.compiled)
         with contextlib.suppress(TypeError):  # no attributes: another one each time
-            vars(instance)[self.name] = bound
-        return bound
+            kept[place] = found
+        return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, through its program for such arguments."""
@@ -159,8 +164,7 @@ class Jitted:
         emitted = EMITTER(program, f"{self.name}, as one NumPy program.", names)
         read = {id(lifted.tensor) for lifted in record.tensors}
         ways = [link for key, way in around.ways.items() if key in read for link in way]
-        found = [*around.variables, *around.named, *ways]
-        guard = Guard(found, around.arrays, program.tensors, program.facts)
+        guard = Guard([*around.links, *ways], around.sizes, around.arrays, program.tensors, program.facts)
         plain = None if kwargs else args
         prepared = Prepared(without_examples(program), emitted, template, guard, plain)
         self.refused = False
@@ -264,7 +268,7 @@ class _Variable:
     def changed(self) -> str | None:
         """Say which variable the function has changed, if it has, and put it back."""
         holder, key, value = self.link
-        if key is None:
+        if key is CELL:
             if holder.cell_contents is value:
                 return None
             holder.cell_contents = value

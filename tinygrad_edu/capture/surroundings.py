@@ -1,44 +1,45 @@
 """Surroundings: what a function can get at besides its arguments, and what it has changed there.
 
 A function reads variables of the functions around it, global variables, attributes of objects, items of lists
-and dicts. Where it may look is read off the names in its code, and in the code of the user's functions that
-it reaches in this way: what it names and finds is a `Link`. What it may change is `Held`: compared after the
-function ran with what it was before, and put back.
+and dicts. Where it looks is read off the names in its code, and in the code of the user's functions that it
+reaches in this way. What it names and finds is a `Link`; what is not there, but would hide what is found, is
+one too. What it may change is `Held`: compared, after the function ran, with what it was, and put back.
 """
 
 import collections
-import collections.abc
+import contextlib
+import dis
 import functools
-import inspect
-import itertools
-import operator
+import random
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..callsites import is_ours
 from ..declared import Versioned, is_setting
-from ..keeping import LARGE, fingerprint, may_be_hashed
+from ..keeping import may_change
 from ..recording import Recorded
 from ..rules import RULES
+from .held import Held
 
 DEPTH = 8  # how many attributes and items deep Tensors are looked for
 FEW = 100  # items of a list or dict that are looked at before every call
-SMALL = 1 << 16  # bytes of an array that are
-PLAIN = (bool, int, float, str, bytes, type(None))
+MANY = 2000  # links, and array elements, that are looked at in all
+SMALL = 1 << 16  # bytes of an array that are compared
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
-GENERATORS = (np.random.Generator, np.random.RandomState)
-IGNORED = (types.BuiltinFunctionType, np.ufunc, *PLAIN)
-READ = (np.ndarray, type, *FUNCTIONS, *PLAIN)
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+SPACES = ("types.SimpleNamespace", "argparse.Namespace")  # objects of Python's own that hold what is theirs
 MAKING = ("__init__", "__new__", "__post_init__")
+CELL, ABSENT = object(), object()  # stand for the only place in a cell, and for what is not there
 
 
 class Link(NamedTuple):
-    """A place, ``holder[key]`` (a cell has no key), and what was found there."""
+    """A place, ``holder[key]``, and what was found there."""
 
     holder: Any
     key: Any
@@ -50,195 +51,239 @@ class Attributes:
 
     def __init__(self, owner: Any):
         self.owner = owner
-        self.names = [
-            name
-            for kind in type(owner).__mro__
-            for name, member in vars(kind).items()
-            if isinstance(member, types.MemberDescriptorType) and hasattr(owner, name)
-        ]
+
+    def names(self) -> list[str]:
+        """List those that have a value."""
+        members = [item for kind in type(self.owner).__mro__ for item in vars(kind).items()]
+        return [name for name, member in members if _is_slot(member) and name in self]
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            object.__getattribute__(self.owner, name)
+        except AttributeError:
+            return False
+        return True
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self.owner, name)
-
-    def items(self) -> list[tuple[str, Any]]:
-        """List names and values."""
-        return [(name, self[name]) for name in self.names]
+        return object.__getattribute__(self.owner, name)
 
 
 class Surroundings:
     """Finds what a function, and the user's functions that it reaches, can get at besides its arguments.
 
-    `variables` and `named` (attributes and items) are what code names; `ways` lead to Tensors, by their ids;
-    `arrays` are small ones whose elements it may read; `generators` make random numbers; `held` is what it
-    may change.
+    `variables` are around functions, `links` all that code names; `ways` lead to Tensors, by their ids;
+    `sizes` are lists and the like that may grow; `arrays` are small ones whose elements may be read;
+    `generators` make random numbers; `held` is what the function may change.
     """
 
     def __init__(self, function: Any, arguments: Iterable[Any]):
         self.variables: list[Link] = []
-        self.named: list[Link] = []
+        self.links: list[Link] = []
         self.ways: dict[int, list[Link]] = {}
+        self.sizes: list[Any] = []
+        self.arrays: list[Any] = []
         self.generators: list[Any] = []
         self.held: list[Held] = []
-        self.arrays: list[Any] = []
-        self._functions: set[int] = set()
         self._names: set[str] = set()  # that the code of these functions has
-        self._seen: dict[int, Any] = {}  # kept, so that ids stay theirs
-        self._users: list[Any] = []  # objects, classes, modules, lists and dicts of the user's
-        self._look_into_arguments(arguments)
-        self._follow(function)
+        self._seen: dict[int, Any] = {}  # what was looked at, kept so that ids stay theirs
+        self._owners: dict[int, tuple[Any, set[str]]] = {}  # what has attributes, and those looked at
+        self._below: dict[int, Any] = {}
+        arguments = list(arguments)
+        for argument in arguments:
+            with contextlib.suppress(Exception):
+                self._find_tensors(argument, [])
+            self._argument(argument)
+        self._meet(function)
         known = -1
-        while known < len(self._functions) + len(self._users):  # what is found may name more
-            known = len(self._functions) + len(self._users)
-            for value in list(self._users):
-                for member in self._named_members(value):
-                    self._follow(member)
-        for value in self._users:
-            for link in self._named_items(value):
-                self._visit(link.value, [link])
-                self.named.append(link)
+        while known < (known := len(self._names) + len(self._owners)):  # what is found may name more
+            for owner, looked_at in list(self._owners.values()):
+                for name in self._named_of(owner) - looked_at:
+                    looked_at.add(name)
+                    with contextlib.suppress(Exception):  # of odd objects
+                        self._attribute(owner, name)
 
     # Functions
 
-    def _follow(self, function: Any) -> None:
-        """Go through a function, those it wraps or is bound to, and what they name."""
-        waiting = [function]
-        while waiting:
-            fn = waiting.pop()
-            if isinstance(fn, functools.partial):
-                given = [*fn.args, *fn.keywords.values()]
-                waiting += [fn.func, *given]
-                for value in given:
-                    self._visit(value, [])
-            if isinstance(fn, types.MethodType):
-                self._visit(fn.__self__, [])
-                fn = fn.__func__
-            if _is_captures(fn):
-                fn = getattr(fn, "function", None)  # a jitted function, which becomes part of this one
-            elif isinstance(inspect.getattr_static(type(fn), "__call__", None), types.FunctionType):
-                fn = type(fn).__call__
-            if not isinstance(fn, types.FunctionType) or id(fn) in self._functions:
-                continue
-            self._functions.add(id(fn))
-            waiting += _rules_of(fn)
-            if "opaque" in vars(fn):
-                continue  # which is called anew on each call
-            if not is_ours(fn.__module__):
-                self._names.update(names_in(fn.__code__))
-            for default in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()):
-                self._visit(default, [])
-            for link in _named_by(fn):
-                if not isinstance(link.value, (types.ModuleType, type)):
-                    self.variables.append(link)
-                self._visit(link.value, [link])
-                waiting.append(link.value)
+    def _function(self, fn: types.FunctionType) -> None:
+        """Go through what a function names, and its gradient rules."""
+        for vjp in _rules_of(fn):
+            self._reach(vjp)
+        if "opaque" in vars(fn):
+            return  # it is called anew on each call
+        if not is_ours(fn.__module__):
+            self._names.update(names_in(fn.__code__))
+        self._owners[id(fn)] = fn, set()
+        self.held += Held.of(fn, self._names)
+        self._meet(*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values())
+        for link in _named_by(fn):
+            self.variables.append(link)
+            self._found(link)
 
-    def _named_members(self, value: Any) -> Iterator[Any]:
-        """Go through the user's functions in an object's class, or a module, that some code may call."""
-        kinds: list[Any] = [value]
-        all_of_them = False
-        if not isinstance(value, types.ModuleType):
-            kinds = [kind for kind in _mro(value) if _is_users(kind.__module__)]
-            all_of_them = any(is_ours(kind.__module__) for kind in _mro(value))  # as by our `Layer`
-        for kind in kinds:
-            for name, member in list(vars(kind).items()):
-                called = name.startswith("__") and (name not in MAKING or isinstance(value, type))
-                if all_of_them or name in self._names or called:
-                    member = getattr(member, "fget", getattr(member, "__func__", member))
-                    if isinstance(member, FUNCTIONS):
-                        yield member
+    def _found(self, link: Link) -> None:
+        """Note what was found at a place, and look into it."""
+        if len(self.links) < MANY:
+            self.links.append(link)
+        self._meet(link.value, way=[link])
 
-    # Objects
+    def _meet(self, *values: Any, way: Sequence[Link] = ()) -> None:
+        """Look into things, for Tensors by any names, for the rest by those in the code."""
+        for value in values:
+            with contextlib.suppress(Exception):  # of odd objects
+                self._find_tensors(value, list(way))
+            self._reach(value)
 
-    def _look_into_arguments(self, arguments: Iterable[Any]) -> None:
-        """Look at arguments; not at arrays and plain values, which are known to be others on each call."""
-        for value in arguments:
-            if isinstance(value, (list, tuple, dict)):
-                self.held += Held.of(value) if type(value) is not tuple else []
-                self._look_into_arguments(value.values() if isinstance(value, dict) else value)
-            elif not isinstance(value, np.ndarray):
-                self._visit(value, [])
+    # Things
 
-    def _visit(self, value: Any, way: list[Link]) -> None:
-        """Look at what was found, and at what stands in it, for Tensors and for what may change."""
-        if isinstance(value, Recorded):
-            self.ways.setdefault(id(value), []).extend(way)
-            return
-        value = _generator_of(value) or value
-        if isinstance(value, IGNORED) or id(value) in self._seen or len(way) > DEPTH:
+    def _argument(self, value: Any) -> None:
+        """Look at an argument; not at arrays and plain values, which are known to be others on each call."""
+        if isinstance(value, (list, tuple, dict)):
+            self.held += Held.of(value, None)
+            for part in value.values() if isinstance(value, dict) else value:
+                self._argument(part)
+        elif not isinstance(value, np.ndarray):
+            self._reach(value)
+
+    def _reach(self, value: Any) -> None:
+        """Look at what some code can get at."""
+        kind = type(value)
+        if issubclass(kind, (*PLAIN, Recorded)) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        if isinstance(value, GENERATORS):
-            self.generators.append(value)
-        elif isinstance(value, np.ndarray):
-            if value.flags.writeable and value.nbytes <= SMALL and not value.dtype.hasobject:
+        with contextlib.suppress(Exception):  # of odd objects
+            self._look_at(value, kind)
+
+    def _look_at(self, value: Any, kind: type) -> None:
+        if _generator_of(value) is not None:
+            return  # `_find_tensors` has found it
+        if is_captures(value):
+            self._reach(getattr(value, "function", None))  # a jitted one becomes part of this one
+        elif kind is types.FunctionType:
+            self._function(value)
+        elif kind is types.MethodType:
+            self._meet(value.__self__, value.__func__)
+        elif kind is functools.partial:
+            self._meet(value.func, *value.args, *value.keywords.values())
+        elif issubclass(kind, np.ndarray):
+            self.held += Held.of(value, None)
+            if value.nbytes <= SMALL and may_change(value) and sum(a.size for a in self.arrays) < MANY * 8:
                 self.arrays.append(value)
-            self.held += Held.of(value)
-        elif isinstance(value, (types.ModuleType, type)):
-            if _is_users(value.__name__ if isinstance(value, types.ModuleType) else value.__module__):
-                self._users.append(value)
-                self.held += Held.of(value) if isinstance(value, type) else []
-        elif isinstance(value, FUNCTIONS):
-            if way:  # an attribute or an item
-                self._follow(value)
         else:
-            self._look_into(value, way)
+            self._look_into(value, kind)
 
-    def _look_into(self, value: Any, way: list[Link]) -> None:
-        """Look at the items or attributes of something."""
-        if _is_captures(value):
+    def _look_into(self, value: Any, kind: type) -> None:
+        """Look at a container's items, and remember what has attributes."""
+        users = is_users(value.__name__ if isinstance(value, types.ModuleType) else kind.__module__)
+        if issubclass(kind, type):
+            users = any(is_users(base.__module__) for base in value.__mro__)
+        if users or issubclass(kind, Versioned) or f"{kind.__module__}.{kind.__name__}" in SPACES:
+            self._owners[id(value)] = value, set()
+            self.held += Held.of(value, self._names)
+        for base in kind.__mro__:
+            call = vars(base).get("__call__")
+            if type(call) is types.FunctionType and is_users(base.__module__):
+                self._reach(call)
+        if not issubclass(kind, (list, tuple, dict, set, frozenset, collections.deque, bytearray)):
+            self.held += Held.of_iterator(value)
             return
-        items = _items(value)
-        self.held += Held.of(value)
-        if items is None:
-            return
-        holder, held = items
-        space = isinstance(value, types.SimpleNamespace)
-        if space or holder is value or any(_is_users(kind.__module__) for kind in _mro(value)):
-            self._users.append(value)
-        for key, item in held:
-            if holder is not value and not is_setting(value, key):
-                continue  # what a layer or an optimizer notes for itself
-            if _generator_of(item) or not isinstance(item, (types.ModuleType, type, np.ndarray, *IGNORED)):
-                self._visit(item, [*way, Link(holder, key, item)])
+        self.held += Held.of(value, None)
+        if not issubclass(kind, tuple):
+            self.sizes.append(value)
+        if len(value) <= FEW and not issubclass(kind, bytearray):
+            for key, item in _items(value):
+                if issubclass(kind, (list, dict)):
+                    self._found(Link(value, key, item))
+                else:
+                    self._reach(item)
 
-    def _named_items(self, value: Any) -> Iterator[Link]:
-        """Go through plain values and functions in something of the user's that some code may read."""
-        holders: list[Any]
-        if isinstance(value, (types.ModuleType, type)):
-            holders = [vars(value)]
-        elif isinstance(value, (list, tuple, dict)):
-            holders = [] if len(value) > FEW else [value]
+    # Attributes
+
+    def _named_of(self, owner: Any) -> set[str]:
+        """Return the names of attributes that some code may read."""
+        plain = isinstance(owner, (types.ModuleType, types.FunctionType))
+        members = [
+            (name, member)
+            for kind in (() if plain else _mro(owner))
+            if is_users(kind.__module__)
+            for name, member in vars(kind).items()
+        ]
+        if isinstance(owner, Versioned):  # whose settings the base class reads, and whose methods it calls
+            return {name for name in vars(owner) if is_setting(owner, name)} | dict(members).keys()
+        called = {name for name, member in members if type(member) is types.FunctionType and name[:2] == "__"}
+        return self._names | (called if isinstance(owner, type) else called.difference(MAKING))
+
+    def _attribute(self, owner: Any, name: str) -> None:
+        """Look at an attribute: where it is, and where it is not, but would hide it."""
+        hiding = []
+        for holder in _holders(owner):
+            if name in holder:
+                break
+            hiding.append(holder)
         else:
-            holders = [vars(kind) for kind in _mro(value) if _is_users(kind.__module__)]
-            if not isinstance(value, Versioned):  # whose settings are known
-                holders.append(_items(value)[0])  # type: ignore[index]
-        for holder in holders:
-            found = enumerate(holder) if isinstance(holder, (list, tuple)) else list(holder.items())
-            for key, item in found:
-                if isinstance(item, READ) and (holder is value or key in self._names):
-                    yield Link(holder, key, item)
+            return
+        value = holder[name]
+        if isinstance(owner, Versioned) and holder is vars(owner):
+            self._meet(value)  # its settings are facts, see `declared`
+            return
+        for other in hiding:
+            self._found(Link(other, name, ABSENT))
+        self._found(Link(holder, name, value))
+        for part in ("fget", "__func__", "func"):  # of a property, a static method, a cached property
+            if not is_users(type(value).__module__):
+                self._reach(getattr(value, part, None))
+
+    # Tensors
+
+    def _find_tensors(self, value: Any, way: list[Link]) -> None:
+        """Find the Tensors, and the generators, that stand below something, by whatever names."""
+        kind = type(value)
+        if issubclass(kind, Recorded):
+            self.ways.setdefault(id(value), []).extend(way)
+        elif not issubclass(kind, (*PLAIN, np.ndarray, type, types.ModuleType, *FUNCTIONS)):
+            generator = _generator_of(value)
+            if generator is not None:
+                self.generators.append(generator)
+            elif id(value) not in self._below and len(way) <= DEPTH and not is_captures(value):
+                self._below[id(value)] = value
+                holder = value if issubclass(kind, (list, tuple, dict)) else _attributes(value)
+                for key, item in [] if holder is None else _items(holder):
+                    if holder is value or is_setting(value, key):  # not what a layer notes for itself
+                        self._find_tensors(item, [*way, Link(holder, key, item)])
 
 
 def _named_by(fn: types.FunctionType) -> list[Link]:
-    """List the variables around a function, and the global variables of the user's that its code names."""
+    """List the variables around a function, the global ones that its code names, and what it imports."""
     found = []
     for cell in fn.__closure__ or ():
-        try:
-            found.append(Link(cell, None, cell.cell_contents))
-        except ValueError:  # not assigned yet
-            continue
-    if (fn.__module__ or "").partition(".")[0] not in ("tinygrad_edu", "numpy"):
+        with contextlib.suppress(ValueError):  # not assigned yet
+            found.append(Link(cell, CELL, cell.cell_contents))
+    if is_users(fn.__module__):
         names = names_in(fn.__code__)
-        found += [
-            Link(fn.__globals__, name, fn.__globals__[name]) for name in names if name in fn.__globals__
-        ]
+        found += [Link(fn.__globals__, n, fn.__globals__[n]) for n in names if n in fn.__globals__]
+        for module in _imported_in(fn.__code__):
+            if module in sys.modules and is_users(module):
+                found.append(Link(sys.modules, module, sys.modules[module]))
     return found
 
 
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _codes(inner)
+
+
 def names_in(code: types.CodeType) -> list[str]:
-    """List the names in a code object, and in those inside it."""
-    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    return list(dict.fromkeys([*code.co_names, *(name for c in inner for name in names_in(c))]))
+    """List the names in a code object, and in those inside it; texts too, as for ``getattr``."""
+    texts = [text for inner in _codes(code) for text in inner.co_consts if type(text) is str]
+    names = [name for inner in _codes(code) for name in inner.co_names]
+    return list(dict.fromkeys([*names, *filter(str.isidentifier, texts)]))
+
+
+def _imported_in(code: types.CodeType) -> list[str]:
+    found = [
+        i.argval for inner in _codes(code) for i in dis.get_instructions(inner) if i.opname == "IMPORT_NAME"
+    ]
+    return [".".join(path.split(".")[: n + 1]) for path in found for n in range(path.count(".") + 1)]
 
 
 def _rules_of(fn: Any) -> list[Any]:
@@ -247,155 +292,66 @@ def _rules_of(fn: Any) -> list[Any]:
     return [vjp for rule in rules for vjp in (*rule.vjps, rule.each, rule.definition) if vjp is not None]
 
 
-def _is_captures(value: Any) -> bool:
+def is_captures(value: Any) -> bool:
     """Tell whether something is one of this room's objects, such as a jitted function."""
     return type(value).__module__.startswith("tinygrad_edu.capture")
 
 
 def _generator_of(value: Any) -> Any:
-    """Return the generator of random numbers that a method is of, such as ``rng.normal``."""
-    owner = value.__self__ if isinstance(value, types.BuiltinMethodType) else None
-    return owner if isinstance(owner, GENERATORS) else None
+    """Return a generator of random numbers, or the one that a method such as ``rng.normal`` is of."""
+    owner = value.__self__ if type(value) is types.BuiltinMethodType else value
+    return owner if issubclass(type(owner), GENERATORS) else None
 
 
 def _mro(value: Any) -> tuple[type, ...]:
-    kind: Any = value if isinstance(value, type) else type(value)
+    kind: Any = value if issubclass(type(value), type) else type(value)
     return kind.__mro__  # type: ignore[no-any-return]
 
 
-def _items(value: Any) -> tuple[Any, list[tuple[Any, Any]]] | None:
-    """Return what holds the items or attributes of something, and a list of them; None if nothing does."""
-    if isinstance(value, (list, tuple)):
-        return value, list(enumerate(value))
-    if isinstance(value, dict):
-        return value, list(value.items())
-    if callable(value) and type(value).__module__.startswith(("builtins", "functools")):
-        return None  # a function's attributes are its own affair
-    if hasattr(value, "__dict__"):
-        return vars(value), list(vars(value).items())
-    slots = Attributes(value)
-    return (slots, slots.items()) if slots.names and _is_users(type(value).__module__) else None
+def _is_slot(member: Any) -> bool:
+    return type(member) is types.MemberDescriptorType
+
+
+def _attributes(value: Any) -> Any:
+    """Return what holds the attributes of an object: its dict, or its slots; None if nothing does."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except Exception:  # odd objects raise anything
+        held = None
+    if isinstance(held, dict):
+        return held
+    slots = any(
+        _is_slot(member)
+        for kind in _mro(value)
+        if is_users(kind.__module__)
+        for member in vars(kind).values()
+    )
+    return Attributes(value) if slots else None
+
+
+def _holders(owner: Any) -> list[Any]:
+    """List where an attribute of something is looked up, in order."""
+    if isinstance(owner, (types.ModuleType, types.FunctionType)):
+        return [vars(owner)]
+    own = [] if issubclass(type(owner), type) else [_attributes(owner)]
+    return [holder for holder in own if holder is not None] + [
+        vars(kind) for kind in _mro(owner) if is_users(kind.__module__)
+    ]
+
+
+def _items(holder: Any) -> list[tuple[Any, Any]]:
+    if isinstance(holder, Attributes):
+        return [(name, holder[name]) for name in holder.names()]
+    return list(holder.items() if isinstance(holder, dict) else enumerate(holder))
 
 
 @functools.lru_cache(1000)
-def _is_users(module: str | None) -> bool:
+def is_users(module: str | None) -> bool:
     """Tell whether a module, by its name, is none of Python's, of an installed package's, or ours."""
-    first = (module or "").partition(".")[0]
-    if first in sys.stdlib_module_names or is_ours(module):
+    if not isinstance(module, str) or is_ours(module):
+        return False
+    first = module.partition(".")[0]
+    if first in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules.get(first), "__file__", None) or ""
     return not {"site-packages", "dist-packages"}.intersection(Path(file).parts)
-
-
-# What may be changed
-
-Reading: TypeAlias = Callable[[Any], dict[Any, Any]]
-
-
-class Held:
-    """Something that a function may change, and what was in it before, by keys."""
-
-    def __init__(self, owner: Any, what: str, read: Reading, write: Callable[..., Any]):
-        self.owner, self.what, self.read, self.write = owner, what, read, write
-        self.before = read(owner)
-
-    @classmethod
-    def of(cls, owner: Any) -> "list[Held]":
-        """Return it for a thing, or nothing for what cannot be changed or is Python's own."""
-        for kinds, read, write in CHANGEABLE:
-            if isinstance(owner, kinds):
-                return [cls(owner, f"a {type(owner).__name__}", read, write)]
-        module = type(owner).__module__.partition(".")[0]
-        if isinstance(owner, type):
-            return [cls(owner, f"of the class {owner.__name__}", _of_class, _set)]
-        if module in sys.stdlib_module_names and module != "types":
-            return []
-        if hasattr(owner, "__dict__"):
-            return [cls(owner, f"of a {type(owner).__name__}", _of_object, _set)]
-        slots = Attributes(owner)
-        return [cls(owner, f"of a {type(owner).__name__}", _of_slots, _set)] if slots.names else []
-
-    def changed(self) -> str | None:
-        """Say what the function has changed there, if it has, and put it back."""
-        now, before = self.read(self.owner), self.before
-        keys = [key for key in {**now, **before} if not _same(now.get(key, before), before.get(key, now))]
-        if self.write is _set:
-            keys = [key for key in keys if is_setting(self.owner, key)]
-        if not keys:
-            return None
-        self.write(self.owner, before, keys)
-        return f"{keys[0]!r} {self.what}" if self.write is _set else self.what
-
-
-def _same(now: Any, before: Any) -> bool:
-    return now is before or (type(now) is type(before) and type(now) in (bytes, Seen) and now == before)
-
-
-class Seen(NamedTuple):
-    """How far an iterator has come, as far as it can be told without moving it."""
-
-    left: int
-    text: str
-    at: Any
-
-
-def _progress(iterator: Any) -> dict[Any, Any]:
-    frame = getattr(iterator, "gi_frame", None)
-    text = repr(iterator) if isinstance(iterator, itertools.count) else ""
-    return {None: Seen(operator.length_hint(iterator, -1), text, frame and frame.f_lasti)}
-
-
-def _of_array(array: Any) -> dict[Any, Any]:
-    if array.nbytes <= SMALL and not array.dtype.hasobject:
-        return {None: array.tobytes()}
-    return {None: fingerprint(array)} if array.nbytes <= LARGE and may_be_hashed(array) else {}
-
-
-def _refill(array: Any, before: Any, keys: Any) -> None:
-    if array.nbytes <= SMALL:
-        array[...] = np.frombuffer(before[None], array.dtype).reshape(array.shape)
-
-
-def _of_object(owner: Any) -> dict[Any, Any]:
-    return dict(vars(owner))
-
-
-def _of_slots(owner: Any) -> dict[Any, Any]:
-    return dict(Attributes(owner).items())
-
-
-def _of_class(owner: Any) -> dict[Any, Any]:
-    return {name: value for name, value in vars(owner).items() if not name.startswith("__")}
-
-
-def _set(owner: Any, before: dict[Any, Any], keys: list[Any]) -> None:
-    for key in keys:
-        if key in before:
-            (type if isinstance(owner, type) else object).__setattr__(owner, key, before[key])
-        else:
-            delattr(owner, key)
-
-
-def _put_back(items: Any, before: dict[Any, Any], keys: list[Any]) -> None:
-    for key in keys:
-        items.pop(key, None)
-        items.update({key: before[key]} if key in before else {})
-
-
-def _fill(items: Any, before: dict[Any, Any], keys: Any) -> None:
-    items.clear()
-    items.update(before.values()) if isinstance(items, set) else items.extend(before.values())
-
-
-def _overwrite(data: bytearray, before: dict[Any, Any], keys: Any) -> None:
-    data[:] = before[None]
-
-
-CHANGEABLE: list[tuple[Any, Reading, Callable[..., Any]]] = [
-    ((list, collections.deque), lambda items: dict(enumerate(items)), _fill),
-    (dict, dict, _put_back),
-    (set, lambda items: {item: item for item in items}, _fill),
-    (bytearray, lambda data: {None: bytes(data)}, _overwrite),
-    (np.ndarray, _of_array, _refill),
-    (collections.abc.Iterator, _progress, lambda *_: None),
-]

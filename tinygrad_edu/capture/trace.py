@@ -387,15 +387,15 @@ DRAW = (
 
 def _state_of(source: Any) -> Any:
     """Return the state of a generator, or of the functions of np.random or of Python's random."""
-    if source is random:
-        return random.getstate()
+    if source is random or isinstance(source, random.Random):
+        return source.getstate()
     legacy = source is np.random or isinstance(source, np.random.RandomState)
     return source.get_state(legacy=False) if legacy else source.bit_generator.state
 
 
 def _set_state(source: Any, state: Any) -> None:
-    if source is random:
-        random.setstate(state)
+    if source is random or isinstance(source, random.Random):
+        source.setstate(state)
     elif source is np.random or isinstance(source, np.random.RandomState):
         source.set_state(state)
     else:
