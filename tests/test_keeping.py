@@ -1,5 +1,7 @@
 """Arrays that change after a call: the gradient is that of the call, or an error says which has changed."""
 
+import array as numbers
+import collections
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -144,3 +146,92 @@ def test_copies_lie_in_memory_as_the_arrays_do() -> None:
         np.testing.assert_array_equal(twin, array)
         assert twin.strides == array.strides
         assert not np.shares_memory(twin, array)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: np.negative(a, out=a),
+        lambda a: np.multiply(a, 2, out=a),
+        lambda a: a.fill(0.5),
+        lambda a: a.__setitem__((0, slice(2)), -a[0, :2]),
+        lambda a: a.__setitem__((slice(None), slice(2)), -a[:, :2]),
+        lambda a: a.__setitem__(slice(1024), a[:1024] * 2),
+    ],
+)
+def test_a_fingerprint_shows_changes_of_many_elements(change: Any) -> None:
+    for a in (np.ones((2048, 256)), np.random.default_rng(0).normal(size=(2048, 256))):
+        before = keeping.fingerprint(a)
+        change(a)
+        assert keeping.fingerprint(a) != before
+
+
+class Sub(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: np.memmap(path, dtype=float, mode="w+", shape=(3,)),
+        lambda path: np.ones(3).view(Sub),
+        lambda path: numbers.array("d", [1.0, 1.0, 1.0]),
+        lambda path: memoryview(np.ones(3)),
+        lambda path: collections.deque([1.0, 1.0, 1.0]),
+    ],
+    ids=["memmap", "subclass", "array", "memoryview", "deque"],
+)
+def test_what_is_taken_for_an_array_is_kept_like_one(make: Any, tmp_path: Any) -> None:
+    a, x = make(tmp_path / "numbers"), Tensor(np.ones(3), requires_grad=True)
+    for i in range(3):
+        a[i] = 1.0
+    loss = np.sum(x * a)
+    for i in range(3):
+        a[i] = 7.0
+    loss.backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 1]
+
+
+def test_what_a_rule_reads_is_kept_however_it_is_written() -> None:
+    class Rules:
+        def vjp(self, g: Any, y: Any, x: Any, a: Any) -> Any:
+            return g * a
+
+    def on_one_line(g: Any, y: Any, x: Any, a: Any) -> Any:
+        s = 2 * g; return a * s  # noqa: E702  # fmt: skip
+
+    for rule, right in (
+        (Rules().vjp, 1.0),
+        (on_one_line, 2.0),
+        (lambda g, y, x, a: (s := 2 * g) * a + 0 * s, 2.0),
+    ):
+        f = tg.primitive(rule)(lambda x, a: x * a)
+        x, a = Tensor(np.ones(3), requires_grad=True), np.ones(3)
+        loss = np.sum(f(x, a))
+        a[:] = 7
+        loss.backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [right] * 3
+
+
+def test_a_result_never_lies_in_the_memory_of_what_the_caller_may_change() -> None:
+    @tg.primitive(lambda g, y, x, q: g, None)
+    def straight_through(x: Any, q: Any) -> Any:
+        return q
+
+    @tg.primitive(lambda g, y, x, q: g[0], None)
+    def both(x: Any, q: Any) -> Any:
+        return x * 1, q
+
+    x, buffer = Tensor([0.2, 0.8, 1.4], requires_grad=True), np.zeros((2, 3))
+    for made in (straight_through(x, buffer[0]), both(x, buffer[0])[1]):
+        buffer[:] = 9
+        assert made.tolist() == [0, 0, 0]
+        assert buffer.flags.writeable
+        buffer[:] = 0
+    a = np.zeros(3)
+    for _, q in (np.broadcast_arrays(x.detach(), a), np.meshgrid(x[:1], a, copy=False)):
+        a[:] = 9
+        assert np.all(q.numpy() == 0)
+        a[:] = 0

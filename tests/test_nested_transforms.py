@@ -122,11 +122,11 @@ def test_steps_leave_nothing_behind(inner: str) -> None:
         return tracemalloc.get_traced_memory()[0]
 
     assert isinstance(parameters, np.ndarray)
-    steps(20)
+    steps(10)
     tracemalloc.start()
     try:
-        before = steps(50)
-        assert steps(150) - before < 150 * 100  # bytes; a step that stays is thousands
+        before = steps(10)
+        assert steps(30) - before < 30 * 300  # bytes; a step that stays is thousands
     finally:
         tracemalloc.stop()
 

@@ -2,9 +2,12 @@
 
 import array
 import cmath
+import json
 import math
+import statistics
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +28,12 @@ def written_into() -> Any:
     return out
 
 
+def written_at_a_count(i: float = 1.0) -> Any:
+    out = np.zeros(2)
+    out[int(i)] = w
+    return out
+
+
 TAKEN: dict[str, Callable[[], Any]] = {
     "math.sin(w)": lambda: w * math.sin(w),
     "math.pow(w, 2)": lambda: math.pow(w, 2),
@@ -34,6 +43,9 @@ TAKEN: dict[str, Callable[[], Any]] = {
     "cmath.exp(w)": lambda: cmath.exp(w),
     'array.array("d", [w])': lambda: array.array("d", [w]),
     "out[0]": written_into,
+    "out[int(i)]": written_at_a_count,
+    "math.sqrt(w % 3)": lambda: math.sqrt(w % 3),
+    "math.pow(w, int(2.0))": lambda: math.pow(w, int(2.0)),
 }
 GIVEN_BACK: dict[str, Callable[[], Any]] = {
     "np.multiply": lambda: w * float(np.sum(v)),
@@ -58,6 +70,19 @@ ASKED: dict[str, Callable[[], Any]] = {
     "detached and read": lambda: w * float(v.detach()[0]),
     "a number of its own": lambda: w * (float(v[0]) + 1),
     "no number of a Tensor": lambda: w * 2.0,
+    "less": lambda: w < float(w),
+    "max": lambda: max(w, w.item()),
+    "equal": lambda: w == float(w),
+    "isclose": lambda: np.isclose(w, float(w)),
+    "a Tensor without gradient": lambda: w.detach() * float(w),
+    "several lines": lambda: (
+        "%.3f"  # noqa: UP031
+        % w
+    ),
+    "unpacked": lambda: [a + b for a, b in [map(float, [w, w])]],
+    "floor": lambda: math.floor(w),
+    "json": lambda: json.dumps({"w": w}, default=float),
+    "statistics": lambda: statistics.fmean([w, w]),
 }
 
 
@@ -81,8 +106,10 @@ def test_a_number_that_was_asked_for_does_not_warn(reading: str) -> None:
 
 
 def test_nothing_warns_where_nothing_is_recorded() -> None:
+    number = w.item()
     with tg.no_grad():
         math.sin(w)
+        assert float(w * number) == 4
         assert float(w * float(w)) == 4
 
 
@@ -107,3 +134,21 @@ def test_a_line_that_nobody_can_read_does_not_warn() -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert (done.stderr, done.stdout[:13]) == ("", "Tensor(1.8185")
+
+
+def test_numbers_are_read_by_many_threads() -> None:
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            for _ in range(20_000):
+                w.item()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed

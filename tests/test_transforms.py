@@ -1,8 +1,11 @@
 """grad, vjp, jvp and the rest: values, structures, composition, forward against reverse, and errors."""
 
+import dataclasses
+import functools
 import gc
 import time
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -366,3 +369,83 @@ def test_forward_mode_joins_what_moves_with_what_does_not():
         assert (slope.dtype, slope.shape) == (y.dtype, y.shape)
         twice = tg.jvp(lambda v, f=joined: tg.jvp(lambda u: f(u * u), [v], [v])[1], [x], [x])[1]
         assert twice.shape == y.shape
+
+
+def test_results_that_are_no_scalar_are_refused_by_name() -> None:
+    def generator(x):
+        yield x
+
+    for f, kind in (
+        (lambda x: {"loss": x * x}, "dict"),
+        (lambda x: "abc", "str"),
+        (generator, "generator"),
+        (lambda x: (x * x,), "tuple"),
+    ):
+        for transform in (tg.grad, tg.value_and_grad, tg.hessian, lambda f: lambda x: tg.hvp(f, x, 1.0)):
+            with pytest.raises(TypeError, match=f"returned a {kind}"):
+                transform(f)(3.0)
+        with pytest.raises(TypeError, match=f"returned a {kind}"):
+            tg.jit(tg.grad(f))(3.0)
+    with pytest.raises(TypeError, match="has_aux=True needs a function that returns a pair"):
+        tg.grad(lambda x: x * x, has_aux=True)(X[:2])
+
+
+def test_python_objects_drop_no_gradient():
+    x = np.array([1.0, 2.0])
+    for f in (
+        lambda x: np.sum(x + x * np.array([3.0, 4.0], object)),
+        lambda x: np.sum(x) + np.sum(x * [Fraction(1, 2), 1]),
+        lambda x: np.sum(x) + np.sum(x.astype(object)),
+    ):
+        with pytest.raises(TypeError, match="Python objects"):
+            tg.grad(f)(x)
+
+
+def test_results_are_counted_from_the_end_too():
+    @tg.primitive(lambda g, y, x: g[0] * 2 * x + g[-1] * y[-1])
+    def f(x):
+        return x * x, np.exp(x)
+
+    @tg.primitive(lambda g, y, x: sum(g[:1]) * 2 * x + sum(a * b for a, b in zip(g[1:], y[1:], strict=True)))
+    def sliced(x):
+        return x * x, np.exp(x)
+
+    for fn in (f, sliced):
+        h = tg.grad(lambda x, fn=fn: fn(x)[1])
+        for second in (tg.grad(h), tg.jit(tg.grad(h)), tg.grad(tg.grad(h))):
+            np.testing.assert_allclose(second(1.0), np.exp(1.0))
+
+
+@dataclasses.dataclass
+class Computed:
+    a: object
+
+    @functools.cached_property
+    def squared(self):
+        return self.a**2
+
+
+@dataclasses.dataclass
+class Kept:
+    a: object
+
+    def __post_init__(self):
+        self.share = self.a / np.sum(self.a)
+
+
+def test_what_a_dataclass_has_computed_follows_its_fields():
+    p, q = Computed(np.full(2, 3.0)), Computed(np.full(2, 10.0))
+    assert p.squared.tolist() == [9, 9]
+    assert q.squared.tolist() == [100, 100]
+    assert tg.grad(lambda p: np.sum(p.squared))(p).a.tolist() == [6, 6]
+    step = tg.jit(lambda p: np.sum(p.squared))
+    assert (step(p), step(q)) == (18.0, 200.0)
+    with pytest.raises(TypeError, match="Kept keeps 'share', which is none of its fields"):
+        tg.grad(lambda p: np.sum(p.share[0]))(Kept(np.ones(2)))
+
+
+def test_an_open_mesh_hands_gradients_on():
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])
+    slopes = tg.grad(lambda x, y: np.sum(np.multiply(*np.ix_(x, y)) ** 2), (0, 1))(x, y)
+    np.testing.assert_allclose(slopes[0], 2 * x * np.sum(y**2))
+    np.testing.assert_allclose(slopes[1], 2 * y * np.sum(x**2))

@@ -4,10 +4,12 @@ A place is a code object and an instruction in it, which cost little to remember
 from them when somebody asks.
 """
 
+import functools
 import linecache
 import os
 import sys
 import warnings
+from pathlib import Path
 from types import CodeType
 from typing import Any, TypeAlias
 
@@ -32,6 +34,18 @@ def is_ours(module: str | None) -> bool:
     (True, False, False)
     """
     return (module or "").partition(".")[0] == __name__.partition(".")[0]
+
+
+@functools.lru_cache(1000)
+def is_users(module: str | None) -> bool:
+    """Tell whether a module, by its name, is none of Python's, of an installed package's, or ours."""
+    if not isinstance(module, str) or is_ours(module):
+        return False
+    first = module.partition(".")[0]
+    if first in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(first), "__file__", None) or ""
+    return not {"site-packages", "dist-packages"}.intersection(Path(file).parts)
 
 
 def expression_at(place: Place) -> str:

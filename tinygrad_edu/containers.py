@@ -8,6 +8,7 @@ else here is made of these two.
 import copy
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -58,15 +59,29 @@ def like(tree: Any, parts: Sequence[Any]) -> Any:
         return slice(*parts)
     if isinstance(tree, tuple):
         return tuple.__new__(kind, parts)  # whatever arguments the class itself takes
+    if not isinstance(tree, (list, dict)):
+        return _like_dataclass(tree, parts)
     twin = copy.copy(tree)  # with its own attributes, such as what a defaultdict makes
     if isinstance(tree, list):
         twin[:] = parts
-    elif isinstance(tree, dict):
+    else:
         for key, part in zip(tree, parts, strict=True):
             twin[key] = part
-    else:
-        for field, part in zip(dataclasses.fields(tree), parts, strict=True):
-            object.__setattr__(twin, field.name, part)
+    return twin
+
+
+def _like_dataclass(tree: Any, parts: Sequence[Any]) -> Any:
+    """Make a dataclass around other values. What it has computed from its fields would not be theirs."""
+    kind, names = type(tree), [field.name for field in dataclasses.fields(tree)]
+    for name in getattr(tree, "__dict__", {}).keys() - set(names):
+        if not isinstance(inspect.getattr_static(kind, name, None), functools.cached_property):
+            raise TypeError(
+                f"{kind.__name__} keeps {name!r}, which is none of its fields and would not follow them; "
+                "make it a field, a property or a cached_property"
+            )
+    twin = object.__new__(kind)
+    for name, part in zip(names, parts, strict=True):
+        object.__setattr__(twin, name, part)
     return twin
 
 

@@ -5,16 +5,18 @@ rule must read what the call read. So a call keeps copies of the plain arrays th
 large ones it keeps a fingerprint, and a change of them is an error.
 """
 
-import functools
+import array as arrays_of_python
+import collections
+import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .containers import tree_map
+from .containers import LEAVES, tree_map
 from .rules import function_name
 
 LARGE = 1 << 26  # bytes; copying more would take too much memory
-COLUMNS = 4096
+BUFFERS = (arrays_of_python.array, memoryview, bytearray, collections.deque)
 
 
 class Watched(NamedTuple):
@@ -41,7 +43,7 @@ def keep(node: Any, arrays: list[Any], others: list[int]) -> None:
 
     `others` are the positions of arguments that may be such arrays, or containers of them.
     """
-    read = node.rule.read
+    read = node.rule.positions_read
     for i in others:
         if i not in read:
             continue
@@ -55,6 +57,17 @@ def keep(node: Any, arrays: list[Any], others: list[int]) -> None:
                 arrays[i] = kept(array)
     if node.kwargs:
         node.kwargs = tree_map(kept_leaf, node.kwargs)
+
+
+def apart(value: Any, given: tuple[Any, ...]) -> Any:
+    """Return results of a call, copied where they lie in the memory of arrays given to it that may change."""
+    plain = [arg for arg in given if isinstance(arg, np.ndarray) and may_change(arg)]
+
+    def own(leaf: Any) -> Any:
+        shared = isinstance(leaf, np.ndarray) and any(np.may_share_memory(leaf, arg) for arg in plain)
+        return leaf.copy() if shared else leaf
+
+    return tree_map(own, value) if plain else value
 
 
 def may_change(array: Any) -> bool:
@@ -79,8 +92,15 @@ def kept(array: Any) -> Any:
 
 
 def kept_leaf(leaf: Any) -> Any:
-    """Return a copy of what is a plain array, and anything else as it is."""
-    return kept(leaf) if type(leaf) is np.ndarray else leaf
+    """Return a copy of what is a plain array or is taken for one (a memmap, say), or the leaf itself."""
+    kind = type(leaf)
+    if kind is np.ndarray:
+        return kept(leaf)
+    if kind in LEAVES or isinstance(leaf, np.generic):
+        return leaf
+    if isinstance(leaf, np.ndarray):
+        return leaf.copy()
+    return np.array(leaf) if isinstance(leaf, BUFFERS) else leaf
 
 
 def may_be_hashed(array: Any) -> bool:
@@ -89,17 +109,5 @@ def may_be_hashed(array: Any) -> bool:
 
 
 def fingerprint(array: Any) -> bytes:
-    """Return what differs, but for one chance in 2⁶⁴, if anything in an array does: sums of its words.
-
-    Every word counts with an odd number of its own, modulo 2⁶⁴ (multilinear hashing: Lemire and Kaser,
-    "Strongly universal string hashing is fast", 2014), so that a single change always shows.
-    """
-    memory = array.reshape(-1, order="A").view(np.uint8)
-    end = memory.size // (8 * COLUMNS) * 8 * COLUMNS
-    sums = memory[:end].view(np.uint64).reshape(-1, COLUMNS) @ _odd()
-    return bytes(sums.tobytes() + memory[end:].tobytes())
-
-
-@functools.cache
-def _odd() -> Any:
-    return np.multiply.accumulate(np.full(COLUMNS, 6364136223846793005, np.uint64))
+    """Return what differs if anything in an array does, but for a chance that need not be reckoned with."""
+    return hashlib.sha256(array.reshape(-1, order="A").view(np.uint8)).digest()

@@ -15,7 +15,7 @@ import numpy as np
 
 from .callsites import internal, line_of
 from .containers import LEAVES, children, leaves, like, rebuild, tree_map
-from .keeping import Watched, keep
+from .keeping import Watched, apart, keep
 from .rules import (
     CONSTANT,
     RULES,
@@ -185,7 +185,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     """
     state = current_state()
     trace = state.trace
-    needed = has_containers = False
+    needed = has_containers = read = False
     arrays: list[Any] = []
     others = []  # positions of arrays that are not ours, or may not be
     for arg in args:
@@ -199,8 +199,10 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             others.append(len(arrays))
             arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
-            if type(arg) is float and was_read(arg):
-                warn_of_read(function_name(fn))
+            if type(arg) not in LEAVES:
+                others.append(len(arrays))
+            elif type(arg) is float and was_read(arg):
+                read = True
             arrays.append(arg)
         elif isinstance(fn, np.ufunc):  # which takes lists for arrays
             return apply(fn, tuple(map(_as_array, args)), kwargs)
@@ -216,6 +218,8 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     run = fn if state.watch is None else state.watch.call(fn)
     if not (needed and state.recording):
         value = run(*arrays, **kwargs) if kwargs else run(*arrays)
+        if others and not isinstance(fn, np.ufunc):
+            value = apart(value, args)
         result = _wrapped(value[0] if recipe is not None and recipe.saves else value)
         if needed and isinstance(result, Recorded):
             result.cut = "no_grad"
@@ -223,15 +227,19 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     if recipe is None or len(recipe.vjps) < len(args):
         recipe = _checked_rule(fn, args)
         if recipe is CONSTANT:
-            return _wrapped(run(*arrays, **kwargs))
+            return _wrapped(apart(run(*arrays, **kwargs), args))
         if recipe.definition is not None:
-            return _wrapped(recipe.definition(*args, **kwargs))
+            return _wrapped(apart(recipe.definition(*args, **kwargs), args))
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
+    if read:
+        warn_of_read(function_name(fn))
     if trace is None and (others or kwargs):
         keep(node, arrays, others)
     value = run(*arrays, **kwargs) if kwargs else run(*arrays)
+    if others and not isinstance(fn, np.ufunc):
+        value = apart(value, args)
     if recipe.saves:
         value, node.saved = value
     if type(value) is np.ndarray and value.dtype.kind == "f":  # `is_differentiable`, asked faster
@@ -316,9 +324,11 @@ def _record_other(value: Any, node: Node) -> Any:
         value = np.asarray(value)
     if is_differentiable(value.dtype):
         return make(value, node)
-    if value.dtype.kind == "c":
+    if value.dtype.kind in "cO":
+        kind = "complex numbers" if value.dtype.kind == "c" else "Python objects (dtype=object)"
         raise TypeError(
-            f"{function_name(node.fn)} gives complex numbers here, and gradients are for real numbers so far"
+            f"{function_name(node.fn)} gives {kind} here, and gradients are for real floating-point numbers; "
+            "convert what it is given, with astype(float), or cut it off with detach()"
         )
     return _wrapped(value)
 

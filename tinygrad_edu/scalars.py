@@ -5,16 +5,26 @@ take one without asking; and a number that was read and then meets a Tensor in a
 Both warn, once for each line. (Inside a transform reading a number raises, see `Tensor.item`.)
 """
 
+import dis
+import itertools
 import re
 import sys
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
-from .callsites import Place, expression_at, internal, warn
+from .callsites import Place, expression_at, is_users, warn
 
-_ASKS = re.compile(r"(?<![\w.])(float|int|complex|round)\b|%|format|\bis(nan|inf|finite|close)\b")
+T = TypeVar("T")
+
+# how an expression begins, or what it hands on, that asks for a number (one that looks at it among them)
+_ASKS = re.compile(
+    r"(float|int|complex|round|range|print|str|repr|format)\(|math\.(is\w+|floor|ceil|trunc)\(|.*\.format\("
+    r"|.*[(,=]\s*(float|int)\s*[,)]"
+)
 _KEPT = 64  # how many numbers are remembered: one that meets a Tensor does so soon after it was read
-_read: dict[int, float] = {}  # by id, which stays theirs as long as they are kept
+_read: dict[int, Any] = {}  # by id, which stays theirs as long as they are kept
+_ring: list[Any] = [None] * _KEPT  # the same numbers
+_turn = itertools.count()
 _taken: dict[int, tuple[CodeType, dict[int, str]]] = {}  # what was found out, by the code's id, and the place
 
 
@@ -22,12 +32,12 @@ class ScalarWarning(UserWarning):
     """Says that a number was taken out of a Tensor that needs a gradient, and that no gradient follows it."""
 
 
-def remember(number: Any) -> Any:
+def remember(number: T) -> T:
     """Return a number that was read out of a Tensor, to be recognized if it comes back."""
     if type(number) is float:
-        _read[id(number)] = number
-        if len(_read) > _KEPT:
-            _read.pop(next(iter(_read)), None)
+        place = next(_turn) % _KEPT
+        _read.pop(id(_ring[place]), None)
+        _ring[place] = _read[id(number)] = number
     return number
 
 
@@ -42,8 +52,10 @@ def warn_if_taken() -> None:
     code, instruction = frame.f_code, frame.f_lasti
     _, expressions = _taken.get(id(code)) or _taken.setdefault(id(code), (code, {}))
     if instruction not in expressions:
-        ours = internal[code.co_filename]
-        expressions[instruction] = "" if ours else _taken_by((code, instruction))
+        users = is_users(frame.f_globals.get("__name__"))
+        expressions[instruction] = _taken_by((code, instruction)) if users else ""
+        while len(_taken) > 1000:
+            _taken.popitem()
     if expression := expressions[instruction]:
         warn(
             f"{expression} takes a number out of a Tensor that needs a gradient, and no gradient follows it; "
@@ -63,6 +75,12 @@ def warn_of_read(name: str) -> None:
 
 
 def _taken_by(place: Place) -> str:
-    """Return the expression that takes a number there, unless it asks for one."""
+    """Return the expression that takes a number there, unless it asks for one.
+
+    A call or an assignment takes one; ``"%f" % w`` and ``for x in map(float, w)`` ask for it.
+    """
+    code, instruction = place
+    operation = next((i.opname for i in dis.get_instructions(code) if i.offset == instruction), "")
     expression = expression_at(place)
-    return "" if _ASKS.search(expression) else expression
+    takes = operation.startswith(("CALL", "STORE_SUBSCR")) and not _ASKS.match(expression)
+    return expression if takes else ""

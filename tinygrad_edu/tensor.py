@@ -448,8 +448,7 @@ class Tensor(Recorded):
         if self.node is None or not is_recording():
             return number
         warn_if_taken()
-        remembered: float = remember(number)
-        return remembered
+        return remember(number)
 
     def _values(self) -> Any:
         """Return the array to read numbers from; a function under a transform would lose their gradient."""
@@ -609,7 +608,10 @@ class Tensor(Recorded):
 
     def __getitem__(self, index: Any) -> "Tensor":
         if isinstance(self._data, tuple):  # the results of a function that returns several
-            return _call(pick, (self, index))
+            places = range(len(self._data))[index]
+            if isinstance(places, int):
+                return _call(pick, (self, places))
+            return tuple(_call(pick, (self, place)) for place in places)  # type: ignore[return-value]
         return _call(getitem, (self, index))
 
     def __setitem__(self, index: Any, value: Any) -> None:

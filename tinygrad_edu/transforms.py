@@ -36,10 +36,10 @@ class _Run:
     """A function run once on variables of its own: fresh Tensors in place of the arguments asked for."""
 
     def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: ArgNums):
-        self.single = isinstance(argnums, int)
-        if isinstance(argnums, str) or not all(isinstance(n, int) for n in np.atleast_1d(argnums).tolist()):
+        self.single = not isinstance(argnums, (list, tuple, range))
+        numbers: list[Any] = list(argnums) if isinstance(argnums, (list, tuple, range)) else [argnums]
+        if not all(isinstance(n, (int, np.integer)) for n in numbers):
             raise TypeError(f"argnums counts positional arguments from 0: an int or several, not {argnums!r}")
-        numbers = [argnums] if isinstance(argnums, int) else list(argnums)
         wrong = [n for n in numbers if not -len(args) <= n < len(args)]
         if wrong or not numbers:
             raise ValueError(f"argnums={argnums!r} should name some of the {len(args)} positional arguments")
@@ -134,12 +134,26 @@ def _variable(x: Any) -> Tensor:
 
 
 def _scalar(loss: Any, f: Function) -> Any:
+    if not hasattr(loss, "dtype") and not isinstance(loss, (int, float)):
+        raise TypeError(
+            f"grad needs a function with one scalar result, and {getattr(f, '__name__', 'it')} returned a "
+            f"{type(loss).__name__}; return the scalar alone, or first of a pair with has_aux=True"
+        )
     if np.shape(loss) != ():
         raise ValueError(
             f"grad needs a function with one scalar result, and {getattr(f, '__name__', 'it')} returned "
             f"shape {np.shape(loss)}; sum or average it, or use jacobian or elementwise_grad"
         )
     return loss
+
+
+def _pair(output: Any, f: Function) -> Any:
+    if not (isinstance(output, (tuple, list)) and len(output) == 2):
+        raise TypeError(
+            f"has_aux=True needs a function that returns a pair, what to differentiate and the rest, and "
+            f"{getattr(f, '__name__', 'it')} returned a {type(output).__name__}"
+        )
+    return output
 
 
 # First order
@@ -169,7 +183,7 @@ def value_and_grad(
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
         recorded = _Run(f, args, kwargs, argnums)
-        loss, aux = recorded.output if has_aux else (recorded.output, None)
+        loss, aux = _pair(recorded.output, f) if has_aux else (recorded.output, None)
         start = Tensor(np.ones((), getattr(loss, "dtype", float)))
         gradient = recorded.pull([(_scalar(loss, f), start if recorded.connected else start._data)])
         value = recorded.result(loss)
@@ -233,7 +247,7 @@ def vjp(f: Function, *xs: Any, has_aux: bool = False) -> Any:
     (array([ 3., 30.]), np.float64(21.0))
     """
     recorded = _Run(f, xs, {}, tuple(range(len(xs))))
-    output, aux = recorded.output if has_aux else (recorded.output, None)
+    output, aux = _pair(recorded.output, f) if has_aux else (recorded.output, None)
 
     def pullback(cotangent: Any) -> Any:
         outputs, given = leaves(output), matched(output, cotangent, "the pullback needs a gradient")

@@ -123,3 +123,10 @@ def test_a_refusal_names_the_reason_that_it_was() -> None:
     ):
         with pytest.raises(CaptureError, match=reason):
             tg.jit(f)(x)
+
+
+def test_opaque_calls_by_name_and_with_none_first() -> None:
+    by_name = tg.opaque(lambda x: np.array(x) * 2)
+    none_first = tg.opaque(lambda option, x: np.array(x) * 3)
+    x = np.ones(3)
+    assert_same_bits(tg.jit(lambda x: by_name(x=x) + none_first(None, x))(x), x * 5)

@@ -81,7 +81,7 @@ ARGUMENTS: dict[Any, tuple[Any, ...]] = {
     np.lexsort: ((LINE, LINE),),
     **dict.fromkeys((np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.gcd, np.lcm), (WHOLE, WHOLE)),
     **dict.fromkeys((np.left_shift, np.right_shift), (WHOLE, WHOLE)),
-    **dict.fromkeys((np.invert, np.bitwise_count, np.ix_), (WHOLE,)),
+    **dict.fromkeys((np.invert, np.bitwise_count), (WHOLE,)),
     **dict.fromkeys((np.diag_indices_from, np.tril_indices_from, np.triu_indices_from), (SQUARE,)),
     np.linalg.matrix_rank: (SQUARE,),
     np.isnat: (np.array(["2020-01-01"], "datetime64[D]"),),

@@ -214,7 +214,8 @@ class Jitted:
             warn(
                 f"jit made {self.traces} programs in {self.calls} calls of {self.name}: it makes one "
                 "where an array has another shape, dtype or memory layout, an argument that is no array or "
-                "float has another value, or a variable around the function is another object. Pad batches "
+                "float has another value, or what the function reads around it (variables, attributes, "
+                "items, small arrays) is another object. Pad batches "
                 "to one size, give changing numbers as floats, and changing arrays as arguments"
             )
 

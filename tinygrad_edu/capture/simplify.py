@@ -124,10 +124,9 @@ def smaller(call: Call) -> Any:
         return args[0]  # values do not change, so that a copy is as good as the original
     if fn is astype and isinstance(args[0], Traced) and args[0].dtype == args[1]:
         return args[0]
-    if call.lender is args[0] and args[0].call is not None and args[0].call.lender is not None:
-        looked_at = args[0].call.lender
-        if _same_view(looked_at, out):  # as of axes that were moved, and moved back
-            return looked_at
+    below = None if call.lender is None or call.lender.call is None else call.lender.call.lender
+    if below is not None and _same_view(below, out):  # as of axes that were moved, and moved back
+        return below
     if is_elementwise(fn) and not call.kwargs:
         call.args = args = _unspread(call)
         # complex numbers are left alone: (inf + 0j) * 1 has a NaN in it

@@ -14,12 +14,11 @@ import random
 import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..callsites import is_ours
+from ..callsites import is_ours, is_users
 from ..declared import Versioned, is_setting
 from ..keeping import may_change
 from ..recording import Recorded
@@ -343,15 +342,3 @@ def _items(holder: Any) -> list[tuple[Any, Any]]:
     if isinstance(holder, Attributes):
         return [(name, holder[name]) for name in holder.names()]
     return list(holder.items() if isinstance(holder, dict) else enumerate(holder))
-
-
-@functools.lru_cache(1000)
-def is_users(module: str | None) -> bool:
-    """Tell whether a module, by its name, is none of Python's, of an installed package's, or ours."""
-    if not isinstance(module, str) or is_ours(module):
-        return False
-    first = module.partition(".")[0]
-    if first in sys.stdlib_module_names:
-        return False
-    file = getattr(sys.modules.get(first), "__file__", None) or ""
-    return not {"site-packages", "dist-packages"}.intersection(Path(file).parts)

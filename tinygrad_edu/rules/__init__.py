@@ -48,7 +48,7 @@ class Rule:
         self.saves = saves
 
     @functools.cached_property
-    def read(self) -> Container[int]:
+    def positions_read(self) -> Container[int]:
         """The positions of the arguments that some VJP reads, which must then stay what they were."""
         found = [_positions_read(vjp) for vjp in (self.vjps if self.each is None else [self.each])]
         return ALL if ALL in found else set().union(*found)
@@ -62,13 +62,13 @@ class Rule:
 
 def _positions_read(vjp: Function | None) -> Any:
     """List the positions of the arguments that a VJP reads, as its code says."""
-    code = getattr(vjp, "__code__", None)
-    if code is None:
-        return set() if vjp is None else ALL
-    if code.co_flags & inspect.CO_VARARGS:
+    if vjp is None:
+        return set()
+    if type(vjp) is not types.FunctionType or vjp.__code__.co_flags & inspect.CO_VARARGS:
         return ALL
+    code = vjp.__code__
     names = code.co_varnames[2 : code.co_argcount]
-    loaded = [i.argval for i in dis.get_instructions(code) if i.opname.startswith("LOAD_")]
+    loaded = [i.argval for i in dis.get_instructions(code) if "LOAD_" in i.opname]
     read = {*code.co_cellvars, *(name for found in loaded for name in _names(found))}
     return {position for position, name in enumerate(names) if name in read}
 

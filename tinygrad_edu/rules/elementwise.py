@@ -309,7 +309,7 @@ constant(
     ),
     *(np.any, np.all, np.count_nonzero, np.nonzero, np.flatnonzero, np.argwhere, np.digitize, np.isin),
     *(np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.can_cast),
-    *(np.min_scalar_type, np.common_type, np.ravel_multi_index, np.unravel_index, np.ix_, np.einsum_path),
+    *(np.min_scalar_type, np.common_type, np.ravel_multi_index, np.unravel_index, np.einsum_path),
     *(np.diag_indices_from, np.tril_indices_from, np.triu_indices_from),
     *(np.zeros_like, np.ones_like, np.empty_like),
     *(np.save, np.savez, np.savez_compressed, np.savetxt),

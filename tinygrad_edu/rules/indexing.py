@@ -92,6 +92,9 @@ def flat(a: Any, axis: int | None) -> tuple[Any, int]:
 
 
 define(np.take_along_axis, take_along_axis)
+define(np.ix_, lambda *lines: tuple(
+    np.reshape(line, (1,) * i + (-1,) + (1,) * (len(lines) - i - 1)) for i, line in enumerate(lines)
+))  # fmt: skip
 define(
     np.sort,
     lambda a, axis=-1, kind=None, order=None, *, stable=None: take_along_axis(

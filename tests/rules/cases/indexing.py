@@ -132,3 +132,8 @@ def _(draw: Any) -> Case:
     places = draw(st.lists(st.integers(0, 5), min_size=1, max_size=6))
     weights = draw(arrays((len(places),)))
     return call(np.array(places, int), weights, **options(draw, minlength=st.integers(0, 8)))
+
+
+@covers(np.ix_)
+def _(draw: Any) -> Case:
+    return call(*(draw(arrays((n,))) for n in draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))))
