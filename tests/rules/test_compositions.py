@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_rules import WITH_RULE, callable_on_tensors
 
 import tinygrad_edu as tg
-from tinygrad_edu import NoGradientRule, Tensor
+from tinygrad_edu import CaptureError, NoGradientRule, Tensor
 from tinygrad_edu.containers import leaves, tree_map
 from tinygrad_edu.rules import function_name
 
@@ -108,7 +108,8 @@ def assert_captured_equals(program: Program, x: Any) -> None:
     try:
         captured = tg.jit(tg.grad(program))(x)
     except CaptureError as refused:
-        assert "shape depends on values" in str(refused)  # noqa: PT017 (what else is refused is a failure)
+        known = "shape depends on values", "needs a plain array"  # unique, nanmedian
+        assert any(why in str(refused) for why in known)  # noqa: PT017 (what else is refused is a failure)
         return
     np.testing.assert_array_equal(captured, tg.grad(program)(x), strict=True)
 
