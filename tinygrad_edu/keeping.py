@@ -8,6 +8,7 @@ large ones it keeps a fingerprint, and a change of them is an error.
 import array as arrays_of_python
 import collections
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def keep(node: Any, arrays: list[Any], others: list[int]) -> None:
         node.kwargs = tree_map(kept_leaf, node.kwargs)
 
 
-def apart(value: Any, given: tuple[Any, ...]) -> Any:
+def apart(value: Any, given: Sequence[Any]) -> Any:
     """Return results of a call, copied where they lie in the memory of arrays given to it that may change."""
     plain = [arg for arg in given if isinstance(arg, np.ndarray) and may_change(arg)]
 

@@ -239,7 +239,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         keep(node, arrays, others)
     value = run(*arrays, **kwargs) if kwargs else run(*arrays)
     if others and not isinstance(fn, np.ufunc):
-        value = apart(value, args)
+        value = apart(value, [arrays[i] for i in others if arrays[i] is args[i]])
     if recipe.saves:
         value, node.saved = value
     if type(value) is np.ndarray and value.dtype.kind == "f":  # `is_differentiable`, asked faster

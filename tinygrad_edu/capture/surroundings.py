@@ -115,8 +115,9 @@ class Surroundings:
         self.held += Held.of(fn, self._names)
         self._meet(*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values())
         for link in _named_by(fn):
-            self.variables.append(link)
-            self._found(link)
+            if not isinstance(link.value, types.ModuleType) or is_users(link.value.__name__):
+                self.variables.append(link)
+                self._found(link)
 
     def _found(self, link: Link) -> None:
         """Note what was found at a place, and look into it."""
