@@ -1,6 +1,7 @@
 """Sequential: the course's script, Keras's bookkeeping, and training that fails loudly or not at all."""
 
 import copy
+import functools
 import pickle
 import sys
 import warnings
@@ -318,6 +319,93 @@ def test_early_stopping_on_accuracy_and_mistakes() -> None:
         model.fit(X, Y, verbose=0, callbacks=[nn.EarlyStopping()])
     with pytest.raises(ValueError, match="mode must be"):
         nn.EarlyStopping(mode="best")
+
+
+EVENTS = [name for name in vars(nn.Callback) if name.startswith("on_")]
+
+
+class Everything(nn.Callback):
+    """Notes each event, what it is about, and what the logs have."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        for name in EVENTS:
+            setattr(self, name, functools.partial(self.note, name))
+
+    def note(self, name: str, *details: Any) -> None:
+        *numbers, logs = details
+        self.seen.append((name.removeprefix("on_"), *numbers, *sorted(logs)))
+
+
+def test_events_come_in_keras_order_with_keras_logs() -> None:
+    spy, model = Everything(), classifier()
+    model.fit(X, Y, batch_size=60, epochs=1, verbose=0, validation_data=(X[:9], Y[:9]), callbacks=spy)
+    names = ("categorical_accuracy", "loss")
+    both = (*names, "val_categorical_accuracy", "val_loss")
+    assert spy.seen == [
+        ("train_begin",),
+        ("epoch_begin", 0),
+        *(("train_batch_begin", 0), ("batch_begin", 0)),
+        *(("train_batch_end", 0, *names), ("batch_end", 0, *names)),
+        *(("train_batch_begin", 1), ("batch_begin", 1)),
+        *(("train_batch_end", 1, *names), ("batch_end", 1, *names)),
+        *(("test_begin",), ("test_batch_begin", 0), ("test_batch_end", 0, *names), ("test_end", *names)),
+        ("epoch_end", 0, *both),
+        ("train_end", *both),
+    ]
+    spy.seen.clear()
+    model.evaluate(X, Y, batch_size=60, callbacks=[spy])
+    batches = [event for n in (0, 1) for event in (("test_batch_begin", n), ("test_batch_end", n, *names))]
+    assert spy.seen == [("test_begin",), *batches, ("test_end", *names)]
+    spy.seen.clear()
+    model.predict(X, batch_size=60, callbacks=spy)
+    batches = [
+        event for n in (0, 1) for event in (("predict_batch_begin", n), ("predict_batch_end", n, "outputs"))
+    ]
+    assert spy.seen == [("predict_begin",), *batches, ("predict_end",)]
+
+
+def test_what_callbacks_write_is_in_the_history() -> None:
+    def note(epoch: int, logs: Any) -> None:
+        logs["rate"] = 0.1 * epoch
+
+    begun: list[Any] = []
+    say = nn.LambdaCallback(on_epoch_end=note, on_train_begin=lambda logs: begun.append(logs))
+    history = classifier().fit(X, Y, epochs=3, verbose=0, callbacks=[say]).history
+    assert history["rate"] == [0.0, 0.1, 0.2]
+    assert begun == [{}]
+
+
+def test_early_stopping_has_all_of_keras_options(capsys: Any) -> None:
+    def run(values: list[float], **options: Any) -> Any:
+        script = iter(values)
+        scripted = nn.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(val_loss=next(script)))
+        stop = nn.EarlyStopping(**options)
+        history = classifier().fit(X, Y, epochs=len(values), verbose=0, callbacks=[scripted, stop])
+        return history.epoch[-1], stop
+
+    assert run([3.0, 2.0, 2.5, 2.4, 9.0], patience=2)[0] == 3
+    assert run([3.0, 2.0, 1.0, 0.5, 0.4], patience=2, baseline=0.1)[0] == 4
+    assert run([1.0, 2.0, 3.0, 0.5, 0.4], patience=1, start_from_epoch=3)[0] == 4
+    last, stop = run([3.0, 2.0, 2.5, 2.4], patience=1, verbose=1, restore_best_weights=True)
+    assert (last, stop.best, stop.best_epoch, stop.stopped_epoch) == (2, 2.0, 1, 2)
+    printed = capsys.readouterr().out
+    assert "Epoch 3: early stopping" in printed
+    assert "best epoch: 2." in printed
+
+
+@pytest.mark.parametrize("shape", [(70,), (70, 1)])
+def test_labels_do_not_broadcast_in_a_loss_or_metric_of_ones_own(shape: Any) -> None:
+    def squared(y_true: Any, y_pred: Any) -> Any:
+        assert y_true.shape == y_pred.shape
+        return np.mean((y_true - y_pred) ** 2)
+
+    model = Sequential([Dense(1, input_dim=5)], seed=0)
+    model.compile("sgd", squared, metrics=[squared])
+    target = X[:, :1].reshape(shape)
+    history = model.fit(X, target, epochs=30, verbose=0, validation_data=(X, target))
+    assert history.history["loss"][-1] < 0.1
+    assert model.train_on_batch(X, target)[0] == pytest.approx(model.evaluate(X, target)[0], rel=0.5)
 
 
 def test_an_interruption_leaves_a_usable_model() -> None:

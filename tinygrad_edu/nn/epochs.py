@@ -5,16 +5,16 @@ out. What a step does, stands in `training`; what is told, in `callbacks` and `p
 """
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..callsites import warn
 from . import metrics
-from .callbacks import Callback, History
+from .callbacks import Callbacks, History
 from .examples import taken
 from .lookup import as_array
+from .losses import alike
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Totals:
         self.count += size
         self.sums[0] += loss * size
         for i, metric in enumerate(self.metrics, 1):
-            self.sums[i] += mean(metric(y_true, y_pred)) * size
+            self.sums[i] += mean(metric(alike(y_true, y_pred), y_pred)) * size
 
     def means(self) -> dict[str, float]:
         """Return the means so far, by their names."""
@@ -46,48 +46,33 @@ class Totals:
 class Run:
     """One run of `fit`: goes through epochs, and tells the callbacks and the progress bar."""
 
-    def __init__(self, model: "Model", callbacks: list[Callback], progress: Progress, batch_size: int):
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks needs Callback objects, and got {callback!r}")
+    def __init__(self, model: "Model", callbacks: Any, progress: Progress, batch_size: int):
         self.model, self.progress, self.batch_size = model, progress, batch_size
         self.history = History()
-        self.callbacks = [self.history, *callbacks]
-        # both of Keras's names for each event; those that do nothing are left out, since batches are many
-        self.before_batch = self.listening("on_train_batch_begin", "on_batch_begin")
-        self.after_batch = self.listening("on_train_batch_end", "on_batch_end")
+        self.callbacks = Callbacks(callbacks, model)
+        self.callbacks.all.append(self.history)  # the last: so that it has what others write into the logs
+        self.logs: dict[str, float] = {}
         self.warned = False
-
-    def listening(self, *events: str) -> list[Callable[[int, dict[str, float]], None]]:
-        """Return what the callbacks do about events, where it is more than nothing."""
-        return [
-            getattr(callback, event)
-            for callback in self.callbacks
-            for event in events
-            if event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
-        ]
 
     def begin(self) -> None:
         """Make the model ready, and tell the callbacks."""
         self.model.zero_grad()
         self.model.stop_training = False
         self.model.history = self.history
-        for callback in self.callbacks:
-            callback.model = self.model
-        self.tell("on_train_begin")
+        self.tell("on_train_begin", {})
 
     def tell(self, event: str, *details: Any) -> None:
         """Tell all callbacks about an event."""
-        for callback in self.callbacks:
-            getattr(callback, event)(*details)
+        self.callbacks.tell(event, *details)
 
     def epoch(self, epoch: int, x: Any, y: Any, order: Any, validation: Any, test_size: int | None) -> None:
         """Take a step for each batch, then test, where `validation` is what to test with."""
-        self.tell("on_epoch_begin", epoch)
+        self.tell("on_epoch_begin", epoch, {})
         logs = self.batches(epoch, x, y, order)
         if validation is not None:
             # only the speed depends on how many are predicted at once
-            tested = self.model._test(validation[0], validation[1], test_size or max(self.batch_size, 1000))
+            size = test_size or max(self.batch_size, 1000)
+            tested = self.model._test(validation[0], validation[1], size, self.callbacks)
             logs |= {f"val_{name}": value for name, value in tested.items()}
         if not math.isfinite(logs["loss"]) and not self.warned:
             self.warned = True
@@ -96,8 +81,16 @@ class Run:
                 "check that the inputs are scaled (x / 255 for images). A block  with tg.detect_anomaly():  "
                 "around fit names the call that made it, and nn.TerminateOnNaN() ends training at once",
             )
+        shown = dict(logs)
+        self.logs = logs
         self.tell("on_epoch_end", epoch, logs)
-        self.progress.end_epoch(epoch, logs)
+        self.progress.end_epoch(epoch, shown)
+
+    def tell_batch(self, when: str, batch: int, totals: Totals | None) -> None:
+        """Tell those that listen about a batch, by both of Keras's names; there are many batches."""
+        for event in (f"on_train_batch_{when}", f"on_batch_{when}"):
+            if self.callbacks.listen(event):
+                self.tell(event, batch, {} if totals is None else totals.means())
 
     def batches(self, epoch: int, x: Any, y: Any, order: Any) -> dict[str, float]:
         """Take a step for each batch of an epoch."""
@@ -107,12 +100,10 @@ class Run:
             batch = slice(start, start + size)
             chosen = batch if order is None else order[batch]
             part, labels = taken(x, chosen), taken(y, chosen)
-            for tell in self.before_batch:
-                tell(start // size, {})
+            self.tell_batch("begin", start // size, None)
             loss, y_pred = step(part, labels)
             totals.add(loss, labels, y_pred)
-            for tell in self.after_batch:
-                tell(start // size, totals.means())
+            self.tell_batch("end", start // size, totals)
             if self.model.stop_training:
                 break
         return totals.means()

@@ -334,17 +334,23 @@ def logits_behind(y_pred: Any, activation: Any) -> Any:
 
 def matched(loss: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Check that labels have the shape of predictions; (N,) and (N, 1) are the same to Keras, and to us."""
-    y_true, y_pred = as_array(y_true), as_array(y_pred)
+    y_true, y_pred = alike(as_array(y_true), as_array(y_pred)), as_array(y_pred)
     if y_true.shape == y_pred.shape:
         return y_true, y_pred
-    if y_true.size == y_pred.size and y_true.shape[:1] == y_pred.shape[:1]:
-        longer, shorter = sorted((y_true.shape, y_pred.shape), key=len, reverse=True)
-        if longer == (*shorter, 1):
-            return y_true.reshape(y_pred.shape), y_pred
     raise ValueError(
         f"{loss} compares labels and predictions element by element, and got labels of shape "
         f"{y_true.shape} for predictions of shape {y_pred.shape}"
     )
+
+
+def alike(y_true: Any, y_pred: Any) -> Any:
+    """Return labels of shape (N,) for predictions of shape (N, 1) in their shape, and the other way round.
+
+    Else the two would broadcast to (N, N) in a loss of one's own, without a word.
+    """
+    lengths = {y_true.shape, y_pred.shape}
+    column = (*y_true.shape, 1) in lengths or (*y_pred.shape, 1) in lengths
+    return y_true.reshape(y_pred.shape) if column else y_true
 
 
 def _not_one_hot(y_true: Any, y_pred: Any) -> str:

@@ -13,13 +13,13 @@ import numpy as np
 from .. import random
 from ..callsites import warn
 from ..capture.jit import Jitted, jit
-from ..containers import leaves, rebuild
+from ..containers import leaves, rebuild, tree_map
 from ..declared import Note
 from ..state import contained, no_grad
 from ..tensor import Tensor
 from . import losses, metrics, optimizers
 from .base_layer import Layer
-from .callbacks import Callback, History
+from .callbacks import Callback, Callbacks, History
 from .epochs import Run, Totals, mean
 from .examples import apart, count, examples_for, finite_examples_for, inputs_for, taken
 from .metrics import get as get_metric
@@ -212,6 +212,8 @@ class Model(Layer):
 
     def _loss(self, y: Any, y_pred: Any) -> Tensor:
         """Compute the loss as a scalar."""
+        own = not hasattr(self.loss, "labels")  # and says nothing of the labels that it takes
+        y = losses.alike(y, y_pred) if own else y
         loss = self.loss(y, y_pred)  # type: ignore[misc]  # _compiled has checked
         if not isinstance(loss, Tensor):
             raise TypeError(
@@ -266,8 +268,7 @@ class Model(Layer):
         self._compiled("fit")
         whole = _whole_numbers(batch_size=batch_size, epochs=epochs, initial_epoch=initial_epoch)
         x, y, validation = apart(self, x, y, validation_split, validation_data)
-        told = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        run = Run(self, told, Progress(verbose, epochs), whole["batch_size"])
+        run = Run(self, callbacks, Progress(verbose, epochs), whole["batch_size"])
         try:
             with training():
                 run.begin()
@@ -276,7 +277,7 @@ class Model(Layer):
                     run.epoch(epoch, x, y, order, validation, validation_batch_size)
                     if self.stop_training:
                         break
-                run.tell("on_train_end")
+                run.tell("on_train_end", run.logs)
         finally:
             run.progress.close()
             self.zero_grad()
@@ -300,6 +301,7 @@ class Model(Layer):
         x, y = examples_for(self, x, y)
         with training():
             loss, y_pred = self._train_step(x, y)
+        y = losses.alike(y, y_pred)
         logs = {"loss": loss, **{name: mean(metric(y, y_pred)) for name, metric in self.metrics}}
         return _listed(logs)
 
@@ -311,6 +313,7 @@ class Model(Layer):
         batch_size: int | None = None,
         verbose: int | str = 0,
         return_dict: bool = False,
+        callbacks: Iterable[Callback] | Callback | None = None,
     ) -> Any:
         """Compute the loss and metrics on examples, without learning from them.
 
@@ -323,24 +326,35 @@ class Model(Layer):
         """
         self._compiled("evaluate")
         whole = _whole_numbers(batch_size=batch_size)
-        logs = self._test(*finite_examples_for(self, x, y), whole["batch_size"])
+        told = Callbacks(callbacks, self)
+        logs = self._test(*finite_examples_for(self, x, y), whole["batch_size"], told)
         if verbose in (1, 2):
             print(describe(logs))
         return logs if return_dict else _listed(logs)
 
-    def _test(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+    def _test(self, x: Any, y: Any, batch_size: int, told: Callbacks) -> dict[str, float]:
         """Average the loss and metrics over batches; the calls are recorded, for losses that look back."""
         totals = Totals(self.metrics)
+        told.tell("on_test_begin", {})
         with training(False):
-            for start in range(0, len(y), batch_size):
+            for number, start in enumerate(range(0, len(y), batch_size)):
                 batch = slice(start, start + batch_size)
                 labels = y[batch]
+                told.tell("on_test_batch_begin", number, {})
                 y_pred = self._prediction(taken(x, batch))
                 totals.add(float(self._loss(labels, y_pred)), labels, y_pred.data)
+                told.tell("on_test_batch_end", number, totals.means())
+        told.tell("on_test_end", totals.means())
         return totals.means()
 
     @contained
-    def predict(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        callbacks: Iterable[Callback] | Callback | None = None,
+    ) -> Any:
         """Return what the model predicts, as a plain array; or several, as `call` returns them.
 
         Raises:
@@ -348,8 +362,14 @@ class Model(Layer):
         """
         size = _whole_numbers(batch_size=batch_size)["batch_size"]
         x = inputs_for(self, x)
+        told, parts = Callbacks(callbacks, self), []
+        told.tell("on_predict_begin", {})
         with no_grad(), training(False):
-            parts = [self(taken(x, slice(start, start + size))) for start in range(0, max(count(x), 1), size)]
+            for number, start in enumerate(range(0, max(count(x), 1), size)):
+                told.tell("on_predict_batch_begin", number, {})
+                parts.append(self(taken(x, slice(start, start + size))))
+                told.tell("on_predict_batch_end", number, {"outputs": tree_map(lambda y: y.data, parts[-1])})
+        told.tell("on_predict_end", {})
         columns = zip(*map(leaves, parts), strict=True)  # of each output, what all batches gave
         return rebuild(parts[0], iter([np.concatenate([part.data for part in column]) for column in columns]))
 

@@ -66,7 +66,7 @@ class GradientNorms(Callback):
         for name, square in squares.items():
             self.norms.setdefault(name, []).append(square**0.5)
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Measure where training starts, unless this goes on with an earlier run."""
         if not self.norms:
             self.take()
@@ -102,7 +102,7 @@ class WeightPath(Callback):
         """Keep the weights as they are now."""
         self.points.append(self.model.get_weights())
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Keep the first weights, unless this goes on with an earlier run."""
         if not self.points and self.model.ready:
             self.take()

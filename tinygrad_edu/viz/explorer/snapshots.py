@@ -81,7 +81,7 @@ class Snapshots(Callback):
         label = label or f"snapshot {len(self.moments)}"
         self.moments.append(measured(graph, sent, self.arrays, label))
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
         """Take a snapshot before the first epoch.
 
         Raises:
