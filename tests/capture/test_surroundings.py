@@ -459,6 +459,23 @@ def test_what_a_function_reads_is_followed(what: str) -> None:
     assert step.traces == 2
 
 
+def test_a_module_first_imported_by_the_function_is_followed(tmp_path: Any, monkeypatch: Any) -> None:
+    (tmp_path / "late_settings_of_a_test.py").write_text("scale = 2.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def f(x: Any) -> Any:
+        import late_settings_of_a_test as late  # type: ignore[import-not-found]
+
+        return x * late.scale
+
+    step = tg.jit(f)
+    assert step(np.ones(1)).tolist() == [2.0]
+    monkeypatch.setattr("late_settings_of_a_test.scale", 3.0)
+    assert step(np.ones(1)).tolist() == [3.0]
+    step(np.ones(1))
+    assert step.traces == 2
+
+
 def test_another_optimizer_is_followed() -> None:
     w = tg.Tensor([1.0, 1.0], requires_grad=True)
     trainer = Box(optimizer=nn.SGD(0.1))

@@ -29,7 +29,7 @@ from .outside import with_traced_arrays
 from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
-from .surroundings import CELL, Link, Surroundings
+from .surroundings import ABSENT, CELL, Link, Surroundings
 from .trace import Foreign, Trace, trace
 from .traced import CaptureError, Picking, Traced, refuse
 
@@ -145,7 +145,7 @@ class Jitted:
         except Exception as error:  # NumPy may have put an error of its own in place of ours
             raise _capture_error(error) or error  # noqa: B904
         finally:
-            variables = [_Variable(link) for link in around.variables]
+            variables = [_Variable(link) for link in around.variables if link.holder is not sys.modules]
             places = [*(held.changed() for held in around.held), *(one.changed() for one in variables)]
             changed = [place for place in places if place is not None]
         if changed:
@@ -162,6 +162,8 @@ class Jitted:
             )
             out.lent = source is not None and source.kind == "argument"
         emitted = EMITTER(program, f"{self.name}, as one NumPy program.", names)
+        if any(link.value is ABSENT for link in around.variables):  # modules that it has imported meanwhile
+            around = Surroundings(self.function, [*args, *kwargs.values()])
         read = {id(lifted.tensor) for lifted in record.tensors}
         ways = [link for key, way in around.ways.items() if key in read for link in way]
         guard = Guard([*around.links, *ways], around.sizes, around.arrays, program.tensors, program.facts)

@@ -260,8 +260,8 @@ def _named_by(fn: types.FunctionType) -> list[Link]:
         names = names_in(fn.__code__)
         found += [Link(fn.__globals__, n, fn.__globals__[n]) for n in names if n in fn.__globals__]
         for module in _imported_in(fn.__code__):
-            if module in sys.modules and is_users(module):
-                found.append(Link(sys.modules, module, sys.modules[module]))
+            if is_users(module):
+                found.append(Link(sys.modules, module, sys.modules.get(module, ABSENT)))
     return found
 
 
