@@ -158,7 +158,10 @@ def test_all_ways_agree_wherever_it_is(program: Program, x: Any) -> None:
             program(Tensor(x, requires_grad=True))
         except (NoGradientRule, ValueError, np.linalg.LinAlgError):
             reject()
-        ways = all_ways(program, x, d)
+        try:
+            ways = all_ways(program, x, d)
+        except np.linalg.LinAlgError:  # of a matrix that a rule divides by
+            reject()
         gradient, tangent = ways["gradient"], ways["tangent"]
         np.testing.assert_allclose(ways["recorded gradient"], gradient, rtol=1e-9, atol=1e-13)
         if np.isfinite(gradient).all() and np.isfinite(tangent):
