@@ -5,8 +5,6 @@ import cmath
 import json
 import math
 import statistics
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -129,11 +127,8 @@ def test_it_warns_once_for_each_line() -> None:
 
 
 def test_a_line_that_nobody_can_read_does_not_warn() -> None:
-    program = (
-        "import math, tinygrad_edu as tg; w = tg.Tensor(2.0, requires_grad=True); print(w * math.sin(w))"
-    )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
-    assert (done.stderr, done.stdout[:13]) == ("", "Tensor(1.8185")
+    program = compile("w * math.sin(w)", "<nowhere>", "eval")
+    assert float(eval(program, {"w": w, "math": math})) == 2 * math.sin(2)
 
 
 def test_numbers_are_read_by_many_threads() -> None:
