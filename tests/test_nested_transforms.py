@@ -92,7 +92,9 @@ def loss_with(inner: str, style: str) -> Callable[[Any], Any]:
 @pytest.mark.parametrize("outer", OUTER)
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("captured", [False, True], ids=["eager", "captured"])
+@pytest.mark.parametrize(
+    "captured", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["eager", "captured"]
+)
 def test_every_transform_in_every_other(outer: str, inner: str, style: str, captured: bool) -> None:
     loss = loss_with(inner, style)
     transform, expected = OUTER[outer]
@@ -109,6 +111,7 @@ def test_at_top_level_each_gives_arrays_too(inner: str) -> None:
     assert not any(isinstance(part, Tensor) for part in leaves(INNER[inner](GIVEN, V)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", INNER)
 def test_steps_leave_nothing_behind(inner: str) -> None:
     """As of a small network whose loss takes a gradient: parameters are not chained to the past."""
