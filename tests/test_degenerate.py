@@ -324,3 +324,12 @@ def test_complex_results_are_refused_by_name(f: Any) -> None:
 def test_a_quantile_that_needs_a_gradient_itself_is_refused() -> None:
     with pytest.raises(TypeError, match="detach"):
         np.quantile(Tensor([1.0, 2.0]), Tensor(0.5, requires_grad=True))
+
+
+def test_the_determinant_of_what_is_not_finite_has_gradient_nan() -> None:
+    broken = np.array([[np.inf, 0.5, -0.6], [1.1, -0.9, -0.3], [0.5, -0.9, 2.6]])
+    stack = np.stack([broken, np.eye(3)])
+    with np.errstate(all="ignore"):
+        found = slopes(np.linalg.det, stack)
+    assert np.all(np.isnan(found[0]))
+    assert_equal(found[1], np.eye(3))

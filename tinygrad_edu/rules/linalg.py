@@ -40,10 +40,14 @@ rule(np.linalg.slogdet, lambda g, y, a: scalars(g[1]) * T(np.linalg.inv(a)))
 
 @primitive(lambda g, y, a: _cofactor_slope(g, a, T(np.linalg.inv(a))))
 def cofactors(a: Any) -> Any:
-    """Return the matrix of cofactors, the gradient of the determinant; a singular matrix has one too."""
-    u, s, vh = np.linalg.svd(a)
+    """Return the matrix of cofactors, the gradient of the determinant; a singular matrix has one too.
+
+    Of a matrix that is not finite they are nan: its decomposition may take LAPACK for ever.
+    """
+    finite = np.all(np.isfinite(a), axis=(-2, -1), keepdims=True)
+    u, s, vh = np.linalg.svd(np.where(finite, a, 0))
     signs = np.linalg.det(u) * np.linalg.det(vh)
-    return scalars(signs) * ((u * others(s, -1)[..., None, :]) @ vh)
+    return np.where(finite, scalars(signs) * ((u * others(s, -1)[..., None, :]) @ vh), np.nan)
 
 
 def _cofactor_slope(g: Any, a: Any, inverse: Any) -> Any:
