@@ -4,6 +4,7 @@ The text has an outer function, ``program``, that makes the buffers once and ret
 which is called again and again; before it, the loops that Numba is to compile, if there are any.
 """
 
+import contextlib
 import functools
 import itertools
 import linecache
@@ -460,14 +461,18 @@ def _resolved(module: Any, path: str) -> Any:
 
 
 _numbers = itertools.count(1)
+_gone: list[str] = []  # files of programs that are no more: taken out later, as linecache may be at work now
 
 
 def _compiled(source: str, constants: list[Any], loops: dict[str, str]) -> Callable[[], Callable[..., Any]]:
     """Compile source text so that tracebacks can show its lines; take loops that other programs have too."""
+    with contextlib.suppress(IndexError):  # another thread may do so, too
+        while _gone:
+            linecache.cache.pop(_gone.pop(), None)
     filename = f"<jit program {next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     world: dict[str, Any] = {}
     exec(compile(source, filename, "exec"), world)
     world |= {name: compiled_loop(name, text) for name, text in loops.items()}
-    weakref.finalize(world["program"], linecache.cache.pop, filename, None)
+    weakref.finalize(world["program"], _gone.append, filename)
     return functools.partial(world["program"], *constants)
