@@ -54,12 +54,11 @@ STYLES: dict[str, Callable[[Any], Any]] = {
 
 def measured(f: Callable[[Any], Any], v: Any, h: float = 1e-3) -> Any:
     """Return the Jacobian of f, by differences of sixth order."""
-    columns = []
-    for e in np.eye(len(v)):
-        at = [np.asarray(f(v + k * h * e), float) for k in (-3, -2, -1, 1, 2, 3)]
-        columns.append(
-            sum(c * y for c, y in zip((-1, 9, -45, 45, -9, 1), at, strict=True)) / (60 * h)  # type: ignore[misc]
-        )
+    weights = {-3: -1, -2: 9, -1: -45, 1: 45, 2: -9, 3: 1}
+    columns: list[Any] = [
+        sum(c * np.asarray(f(v + k * h * e), float) for k, c in weights.items()) / (60 * h)
+        for e in np.eye(len(v))
+    ]
     return np.stack(columns, -1)
 
 

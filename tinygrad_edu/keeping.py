@@ -5,9 +5,9 @@ rule must read what the call read. So a call keeps copies of the plain arrays th
 large ones it keeps a fingerprint, and a change of them is an error.
 """
 
-import array as arrays_of_python
 import collections
 import hashlib
+from array import array as python_array
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from .containers import LEAVES, tree_map
 from .rules import function_name
 
 LARGE = 1 << 26  # bytes; copying more would take too much memory
-BUFFERS = (arrays_of_python.array, memoryview, bytearray, collections.deque)
+BUFFERS = (python_array, memoryview, bytearray, collections.deque)
 
 
 class Watched(NamedTuple):

@@ -185,7 +185,7 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
     """
     state = current_state()
     trace = state.trace
-    needed = has_containers = read = False
+    needed = has_containers = was_a_tensor = False
     arrays: list[Any] = []
     others = []  # positions of arrays that are not ours, or may not be
     for arg in args:
@@ -195,14 +195,11 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
             else:
                 needed = True
             arrays.append(arg._data if trace is None else trace.value(arg))
-        elif type(arg) is np.ndarray:
-            others.append(len(arrays))
-            arrays.append(arg)
         elif type(arg) in LEAVES or children(arg) is None:
-            if type(arg) not in LEAVES:
+            if type(arg) is np.ndarray or type(arg) not in LEAVES:
                 others.append(len(arrays))
             elif type(arg) is float and was_read(arg):
-                read = True
+                was_a_tensor = True
             arrays.append(arg)
         elif isinstance(fn, np.ufunc):  # which takes lists for arrays
             return apply(fn, tuple(map(_as_array, args)), kwargs)
@@ -226,14 +223,13 @@ def apply(fn: Function, args: tuple[Any, ...], kwargs: Any = NO_KWARGS) -> Any:
         return result
     if recipe is None or len(recipe.vjps) < len(args):
         recipe = _checked_rule(fn, args)
-        if recipe is CONSTANT:
-            return _wrapped(apart(run(*arrays, **kwargs), args))
-        if recipe.definition is not None:
-            return _wrapped(apart(recipe.definition(*args, **kwargs), args))
+        if recipe is CONSTANT or recipe.definition is not None:
+            made = recipe.definition(*args, **kwargs) if recipe.definition else run(*arrays, **kwargs)
+            return _wrapped(apart(made, args))
     if has_containers:  # the user's lists may change later, and the record must not
         args = tuple([tree_map(lambda leaf: leaf, arg) for arg in args])
     node = Node(fn, recipe, args, arrays, kwargs, state.scope)
-    if read:
+    if was_a_tensor:
         warn_of_read(function_name(fn))
     if trace is None and (others or kwargs):
         keep(node, arrays, others)

@@ -4,7 +4,6 @@ A program would make such a change once, when it is made, and never again; so it
 """
 
 import collections
-import functools
 import gc
 import itertools
 import operator
@@ -22,14 +21,52 @@ MISSING = object()
 Content: TypeAlias = dict[Any, Any]
 
 
+class Attributes:
+    """The attributes of an object that keeps them in slots, as a mapping."""
+
+    def __init__(self, owner: Any):
+        self.owner = owner
+
+    def items(self) -> list[tuple[str, Any]]:
+        """List those that have a value."""
+        members = [item for kind in type(self.owner).__mro__ for item in vars(kind).items()]
+        slots = [name for name, member in members if type(member) is types.MemberDescriptorType]
+        return [(name, self[name]) for name in slots if name in self]
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self[name]
+        except AttributeError:
+            return False
+        return True
+
+    def __getitem__(self, name: str) -> Any:
+        return object.__getattribute__(self.owner, name)
+
+
+def attributes(owner: Any) -> Any:
+    """Return the mapping that holds an object's own attributes, however odd the object is."""
+    if isinstance(owner, (type, types.ModuleType)):
+        return vars(owner)
+    try:
+        held = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        held = None
+    return held if isinstance(held, dict) else Attributes(owner)
+
+
 class Held:
     """Something that a function may change, and what was in it before, by keys."""
 
     def __init__(
-        self, owner: Any, what: str, read: Callable[[], Content], write: Callable[[Content, list[Any]], Any]
+        self,
+        owner: Any,
+        read: Callable[[Any], Content],
+        write: Callable[[Any, Content, list[Any]], Any],
+        names: set[str] | None = None,
     ):
-        self.owner, self.what, self.read, self.write = owner, what, read, write
-        self.before = read()
+        self.owner, self.read, self.write, self.names = owner, read, write, names
+        self.before = read(owner)
 
     @classmethod
     def of(cls, owner: Any, names: set[str] | None) -> "list[Held]":
@@ -37,29 +74,22 @@ class Held:
 
         Of what has attributes, those with `names` count, which may grow until they are compared.
         """
-        kind = type(owner)
+        if names is not None:
+            return [] if isinstance(owner, (tuple, frozenset)) else [cls(owner, _attributes_of, _set, names)]
         for kinds, read, write in CONTENTS:
-            if issubclass(kind, kinds) and names is None:
-                return [cls(owner, _a(kind), functools.partial(read, owner), functools.partial(write, owner))]
-        if names is None or issubclass(kind, (tuple, frozenset)):
-            return []
-        of = f"the class {owner.__name__}" if isinstance(owner, type) else _a(kind)
-        held = cls(owner, of, functools.partial(_attributes_of, owner), functools.partial(_set, owner))
-        held.names = names
-        return [held]
-
-    names: set[str] | None = None
+            if issubclass(type(owner), kinds):
+                return [cls(owner, read, write)]
+        return []
 
     @classmethod
     def of_iterator(cls, owner: Any) -> "list[Held]":
         """Return it for one of Python's own iterators, which cannot be put back."""
-        if isinstance(owner, Iterator) and type(owner).__module__ in ("builtins", "itertools"):
-            return [cls(owner, _a(type(owner)), functools.partial(_progress, owner), lambda *_: None)]
-        return []
+        own = isinstance(owner, Iterator) and type(owner).__module__ in ("builtins", "itertools")
+        return [cls(owner, _progress, lambda *_: None)] if own else []
 
     def changed(self) -> str | None:
         """Say what the function has changed there, if it has, and put it back."""
-        now, before = self.read(), self.before
+        now, before = self.read(self.owner), self.before
         keys = [
             key for key in {**now, **before} if not _same(now.get(key, MISSING), before.get(key, MISSING))
         ]
@@ -67,14 +97,15 @@ class Held:
             keys = [key for key in keys if key in self.names and is_setting(self.owner, key)]
         if not keys:
             return None
-        self.write(before, keys)
-        if self.names is not None:
-            return f"{keys[0]!r} of {self.what}"
-        return f"{keys[0]!r} of {self.what}" if type(self.owner) is dict else self.what
+        self.write(self.owner, before, keys)
+        keyed = self.names is not None or type(self.owner) is dict
+        return f"{keys[0]!r} of {_called(self.owner)}" if keyed else _called(self.owner)
 
 
-def _a(kind: type) -> str:
-    name = "array" if kind is np.ndarray else kind.__name__
+def _called(owner: Any) -> str:
+    if isinstance(owner, type):
+        return f"the class {owner.__name__}"
+    name = "array" if type(owner) is np.ndarray else type(owner).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
@@ -86,18 +117,7 @@ def _same(now: Any, before: Any) -> bool:
 
 
 def _attributes_of(owner: Any) -> Content:
-    if isinstance(owner, (type, types.ModuleType)):
-        return dict(vars(owner))
-    try:
-        return dict(object.__getattribute__(owner, "__dict__"))
-    except AttributeError:
-        slots = [
-            n
-            for kind in type(owner).__mro__
-            for n, m in vars(kind).items()
-            if type(m) is types.MemberDescriptorType
-        ]
-        return {name: value for name in slots if (value := getattr(owner, name, MISSING)) is not MISSING}
+    return dict(attributes(owner).items())
 
 
 def _set(owner: Any, before: Content, keys: list[Any]) -> None:
@@ -152,6 +172,7 @@ def _steps_left(iterator: Any) -> Any:
     return operator.length_hint(iterator, -1), text, list(map(_steps_left, inner))
 
 
+# of which things, what is in them, and what puts it back
 CONTENTS: list[tuple[Any, Callable[[Any], Content], Callable[..., Any]]] = [
     ((list, collections.deque), lambda items: dict(enumerate(items)), _fill),
     (dict, dict, _fill),

@@ -30,7 +30,7 @@ from .passes import build, without_examples
 from .program import Emitter
 from .report import Report, report
 from .surroundings import ABSENT, CELL, Link, Surroundings
-from .trace import Foreign, Trace, trace
+from .trace import Foreign, Record, Trace, trace
 from .traced import CaptureError, Picking, Traced, refuse
 
 PROGRAMS = 64  # kept at a time; the one not used for longest goes first
@@ -140,18 +140,7 @@ class Jitted:
 
         around = Surroundings(self.function, [*args, *kwargs.values()])
         self.refused = True  # until it is done
-        try:
-            record = trace(run, around.generators)
-        except Exception as error:  # NumPy may have put an error of its own in place of ours
-            raise _capture_error(error) or error  # noqa: B904
-        finally:
-            variables = [_Variable(link) for link in around.variables if link.holder is not sys.modules]
-            places = [*(held.changed() for held in around.held), *(one.changed() for one in variables)]
-            changed = [place for place in places if place is not None]
-        if changed:
-            raise refuse(
-                f"changing {changed[0]}", "keep what changes in Tensors, and change them with assign"
-            )
+        record = _traced(run, around)
         template = record.result
         outs = [leaf for leaf in leaves(template) if isinstance(leaf, Out)]
         program = build(record._replace(result=[out.value for out in outs]), self.compiled)
@@ -260,6 +249,21 @@ class Jitted:
         """Return what the program that ran last costs, and what each pass removed from it."""
         shown = self._shown()
         return report(shown.program, shown.emitted)
+
+
+def _traced(run: Callable[[Trace], Any], around: Surroundings) -> Record:
+    """Trace a run; refuse, and put back, what it changes around it besides Tensors."""
+    try:
+        record = trace(run, around.generators)
+    except Exception as error:  # NumPy may have put an error of its own in place of ours
+        raise _capture_error(error) or error  # noqa: B904
+    finally:
+        variables = [_Variable(link) for link in around.variables if link.holder is not sys.modules]
+        places = [*(held.changed() for held in around.held), *(one.changed() for one in variables)]
+        changed = [place for place in places if place is not None]
+    if changed:
+        raise refuse(f"changing {changed[0]}", "keep what changes in Tensors, and change them with assign")
+    return record
 
 
 class _Variable:

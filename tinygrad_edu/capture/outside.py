@@ -14,7 +14,7 @@ import numpy as np
 
 from ..callsites import internal
 from ..recording import make
-from .surroundings import names_in
+from .surroundings import codes_in, names_in
 from .trace import Trace
 
 WRITING = ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF")
@@ -75,12 +75,9 @@ def _can_be_copied(fn: Any) -> bool:
     """Tell whether something is a function that writes to no variable outside itself."""
     if not isinstance(fn, types.FunctionType) or "opaque" in vars(fn):
         return False
-    codes = [fn.__code__]
-    for code in codes:
-        codes += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
     free = fn.__code__.co_freevars
     return not any(
         found.opname in WRITING and (found.opname.endswith("GLOBAL") or found.argval in free)
-        for code in codes
+        for code in codes_in(fn.__code__)
         for found in dis.get_instructions(code)
     )

@@ -1,9 +1,9 @@
-"""Surroundings: what a function can get at besides its arguments, and what it has changed there.
+"""Surroundings: what a function can get at besides its arguments.
 
 A function reads variables of the functions around it, global variables, attributes of objects, items of lists
 and dicts. Where it looks is read off the names in its code, and in the code of the user's functions that it
 reaches in this way. What it names and finds is a `Link`; what is not there, but would hide what is found, is
-one too. What it may change is `Held`: compared, after the function ran, with what it was, and put back.
+one too. What it may change there is `Held`.
 """
 
 import collections
@@ -23,7 +23,7 @@ from ..declared import Versioned, is_setting
 from ..keeping import may_change
 from ..recording import Recorded
 from ..rules import RULES
-from .held import Held
+from .held import Held, attributes
 
 DEPTH = 8  # how many attributes and items deep Tensors are looked for
 FEW = 100  # items of a list or dict that are looked at before every call
@@ -43,28 +43,6 @@ class Link(NamedTuple):
     holder: Any
     key: Any
     value: Any
-
-
-class Attributes:
-    """The attributes of an object that keeps them in slots, as a mapping."""
-
-    def __init__(self, owner: Any):
-        self.owner = owner
-
-    def names(self) -> list[str]:
-        """List those that have a value."""
-        members = [item for kind in type(self.owner).__mro__ for item in vars(kind).items()]
-        return [name for name, member in members if _is_slot(member) and name in self]
-
-    def __contains__(self, name: str) -> bool:
-        try:
-            object.__getattribute__(self.owner, name)
-        except AttributeError:
-            return False
-        return True
-
-    def __getitem__(self, name: str) -> Any:
-        return object.__getattribute__(self.owner, name)
 
 
 class Surroundings:
@@ -244,8 +222,8 @@ class Surroundings:
                 self.generators.append(generator)
             elif id(value) not in self._below and len(way) <= DEPTH and not is_captures(value):
                 self._below[id(value)] = value
-                holder = value if issubclass(kind, (list, tuple, dict)) else _attributes(value)
-                for key, item in [] if holder is None else _items(holder):
+                holder = value if issubclass(kind, (list, tuple, dict)) else attributes(value)
+                for key, item in _items(holder):
                     if holder is value or is_setting(value, key):  # not what a layer notes for itself
                         self._find_tensors(item, [*way, Link(holder, key, item)])
 
@@ -265,23 +243,24 @@ def _named_by(fn: types.FunctionType) -> list[Link]:
     return found
 
 
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+def codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Go through a code object, and those of the functions inside it."""
     yield code
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            yield from _codes(inner)
+            yield from codes_in(inner)
 
 
 def names_in(code: types.CodeType) -> list[str]:
     """List the names in a code object, and in those inside it; texts too, as for ``getattr``."""
-    texts = [text for inner in _codes(code) for text in inner.co_consts if type(text) is str]
-    names = [name for inner in _codes(code) for name in inner.co_names]
+    texts = [text for inner in codes_in(code) for text in inner.co_consts if type(text) is str]
+    names = [name for inner in codes_in(code) for name in inner.co_names]
     return list(dict.fromkeys([*names, *filter(str.isidentifier, texts)]))
 
 
 def _imported_in(code: types.CodeType) -> list[str]:
     found = [
-        i.argval for inner in _codes(code) for i in dis.get_instructions(inner) if i.opname == "IMPORT_NAME"
+        i.argval for inner in codes_in(code) for i in dis.get_instructions(inner) if i.opname == "IMPORT_NAME"
     ]
     return [".".join(path.split(".")[: n + 1]) for path in found for n in range(path.count(".") + 1)]
 
@@ -308,38 +287,13 @@ def _mro(value: Any) -> tuple[type, ...]:
     return kind.__mro__  # type: ignore[no-any-return]
 
 
-def _is_slot(member: Any) -> bool:
-    return type(member) is types.MemberDescriptorType
-
-
-def _attributes(value: Any) -> Any:
-    """Return what holds the attributes of an object: its dict, or its slots; None if nothing does."""
-    try:
-        held = object.__getattribute__(value, "__dict__")
-    except Exception:  # odd objects raise anything
-        held = None
-    if isinstance(held, dict):
-        return held
-    slots = any(
-        _is_slot(member)
-        for kind in _mro(value)
-        if is_users(kind.__module__)
-        for member in vars(kind).values()
-    )
-    return Attributes(value) if slots else None
-
-
 def _holders(owner: Any) -> list[Any]:
     """List where an attribute of something is looked up, in order."""
     if isinstance(owner, (types.ModuleType, types.FunctionType)):
         return [vars(owner)]
-    own = [] if issubclass(type(owner), type) else [_attributes(owner)]
-    return [holder for holder in own if holder is not None] + [
-        vars(kind) for kind in _mro(owner) if is_users(kind.__module__)
-    ]
+    own = [] if issubclass(type(owner), type) else [attributes(owner)]
+    return own + [vars(kind) for kind in _mro(owner) if is_users(kind.__module__)]
 
 
 def _items(holder: Any) -> list[tuple[Any, Any]]:
-    if isinstance(holder, Attributes):
-        return [(name, holder[name]) for name in holder.names()]
-    return list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+    return list(enumerate(holder) if isinstance(holder, Sequence) else holder.items())

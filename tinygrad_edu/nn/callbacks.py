@@ -90,21 +90,20 @@ class Callbacks:
             callback.model = model
         self.listening: dict[str, list[Callable[..., Any]]] = {}
 
-    def listen(self, event: str, count: int = 2) -> list[Callable[..., Any]]:
-        """List the methods that do something about an event, each to be called with so many arguments."""
+    def tell(self, event: str, *details: Any) -> None:
+        """Tell those that do something about an event, by details or by functions that find them."""
         if event not in self.listening:
+            base = getattr(Callback, event)
             told = [
                 getattr(callback, event)
                 for callback in self.all
-                if event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
+                if event in vars(callback) or getattr(type(callback), event) is not base
             ]
-            self.listening[event] = [_taking(method, count) for method in told]
-        return self.listening[event]
-
-    def tell(self, event: str, *details: Any) -> None:
-        """Tell the callbacks about an event."""
-        for method in self.listen(event, len(details)):
-            method(*details)
+            self.listening[event] = [_taking(method, len(details)) for method in told]
+        if self.listening[event]:
+            found = [detail() if callable(detail) else detail for detail in details]
+            for method in self.listening[event]:
+                method(*found)
 
 
 def _taking(method: Callable[..., Any], count: int) -> Callable[..., Any]:

@@ -59,15 +59,11 @@ class Run:
         self.model.zero_grad()
         self.model.stop_training = False
         self.model.history = self.history
-        self.tell("on_train_begin", {})
-
-    def tell(self, event: str, *details: Any) -> None:
-        """Tell all callbacks about an event."""
-        self.callbacks.tell(event, *details)
+        self.callbacks.tell("on_train_begin", {})
 
     def epoch(self, epoch: int, x: Any, y: Any, order: Any, validation: Any, test_size: int | None) -> None:
         """Take a step for each batch, then test, where `validation` is what to test with."""
-        self.tell("on_epoch_begin", epoch, {})
+        self.callbacks.tell("on_epoch_begin", epoch, {})
         logs = self.batches(epoch, x, y, order)
         if validation is not None:
             # only the speed depends on how many are predicted at once
@@ -81,16 +77,9 @@ class Run:
                 "check that the inputs are scaled (x / 255 for images). A block  with tg.detect_anomaly():  "
                 "around fit names the call that made it, and nn.TerminateOnNaN() ends training at once",
             )
-        shown = dict(logs)
-        self.logs = logs
-        self.tell("on_epoch_end", epoch, logs)
+        shown, self.logs = dict(logs), logs  # callbacks may write into the logs
+        self.callbacks.tell("on_epoch_end", epoch, logs)
         self.progress.end_epoch(epoch, shown)
-
-    def tell_batch(self, when: str, batch: int, totals: Totals | None) -> None:
-        """Tell those that listen about a batch, by both of Keras's names; there are many batches."""
-        for event in (f"on_train_batch_{when}", f"on_batch_{when}"):
-            if self.callbacks.listen(event):
-                self.tell(event, batch, {} if totals is None else totals.means())
 
     def batches(self, epoch: int, x: Any, y: Any, order: Any) -> dict[str, float]:
         """Take a step for each batch of an epoch."""
@@ -100,10 +89,12 @@ class Run:
             batch = slice(start, start + size)
             chosen = batch if order is None else order[batch]
             part, labels = taken(x, chosen), taken(y, chosen)
-            self.tell_batch("begin", start // size, None)
+            for event in ("on_train_batch_begin", "on_batch_begin"):  # both of Keras's names
+                self.callbacks.tell(event, start // size, {})
             loss, y_pred = step(part, labels)
             totals.add(loss, labels, y_pred)
-            self.tell_batch("end", start // size, totals)
+            for event in ("on_train_batch_end", "on_batch_end"):
+                self.callbacks.tell(event, start // size, totals.means)
             if self.model.stop_training:
                 break
         return totals.means()

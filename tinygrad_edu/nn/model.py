@@ -277,7 +277,7 @@ class Model(Layer):
                     run.epoch(epoch, x, y, order, validation, validation_batch_size)
                     if self.stop_training:
                         break
-                run.tell("on_train_end", run.logs)
+                run.callbacks.tell("on_train_end", run.logs)
         finally:
             run.progress.close()
             self.zero_grad()
@@ -343,7 +343,7 @@ class Model(Layer):
                 told.tell("on_test_batch_begin", number, {})
                 y_pred = self._prediction(taken(x, batch))
                 totals.add(float(self._loss(labels, y_pred)), labels, y_pred.data)
-                told.tell("on_test_batch_end", number, totals.means())
+                told.tell("on_test_batch_end", number, totals.means)
         told.tell("on_test_end", totals.means())
         return totals.means()
 
